@@ -1,0 +1,82 @@
+"""Accounts and their roles."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from .records import Record
+
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+RoleArn = Annotated[
+    str, StringConstraints(max_length=2048, pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")
+]
+# AWS STS AssumeRole: ExternalId, 2 to 1,224 characters of this set
+ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224, pattern=r"^[A-Za-z0-9_+=,.@:/-]+$")]
+
+
+class AccountKind(StrEnum):
+    """What an account is to us: where servers are recovered, where they are staged, or where they only run."""
+
+    TARGET = "target"
+    STAGING = "staging"
+    SOURCE = "source"
+
+
+class AccountStatus(StrEnum):
+    """Whether an account takes part."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class Access(StrEnum):
+    """Which of an account's roles a piece of work needs."""
+
+    READER = "reader"
+    WRITER = "writer"
+
+
+class Account(Record):
+    """One registered account.
+
+    `external_id` is kept out of every representation: it is a secret shared with the account.
+    """
+
+    account_id: AccountId
+    name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    kind: AccountKind
+    status: AccountStatus = AccountStatus.ACTIVE
+    partition: str = "aws"
+    reader_role_arn: RoleArn | None = None
+    writer_role_arn: RoleArn | None = None
+    external_id: ExternalId | None = Field(default=None, repr=False)
+
+    @model_validator(mode="after")
+    def _roles_are_its_own(self) -> Self:
+        for name in ("reader_role_arn", "writer_role_arn"):
+            arn = getattr(self, name)
+            if arn and arn.split(":")[4] != self.account_id:
+                raise ValueError(f"{name}: {arn} is a role of another account than {self.account_id}")
+        return self
+
+    @property
+    def has_drs(self) -> bool:
+        """Whether the account's DRS is ours to watch: a source account only runs EC2 instances."""
+        return self.kind is not AccountKind.SOURCE
+
+    def role_arn(self, access: Access) -> str | None:
+        """Return the ARN of the role for `access`, or None where the account has none."""
+        return self.reader_role_arn if access is Access.READER else self.writer_role_arn
+
+
+class Membership(Record):
+    """A staging account of a target account, with the tags that decide what is extended.
+
+    `include_tags`: a server must carry every one of them; `exclude_tags`: none of them. Values may be "*".
+    """
+
+    account_id: AccountId
+    staging_account_id: AccountId
+    include_tags: dict[str, str] = {}
+    exclude_tags: dict[str, str] = {}

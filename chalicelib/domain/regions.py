@@ -1,0 +1,140 @@
+"""Region status, folded from the scan records of every account in the region.
+
+Pure: the fold depends on the records alone, so that duplicate, replayed and reordered stream events cannot change
+its outcome.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import NonNegativeInt
+
+from .records import Moment, Record
+from .scopes import Scope
+
+
+class ScopeState(StrEnum):
+    """How the last scan of a scope ended, in the order in which a region shows them.
+
+    A failure shows before health, so that one account's trouble is never hidden by another's success; an account
+    that never used DRS says nothing about the others.
+    """
+
+    ERROR = "ERROR"
+    ACCESS_DENIED = "ACCESS_DENIED"
+    THROTTLED = "THROTTLED"
+    AVAILABLE = "AVAILABLE"
+    UNINITIALIZED = "UNINITIALIZED"
+    NOT_OPTED_IN = "NOT_OPTED_IN"
+
+    @property
+    def passing(self) -> bool:
+        """Whether the failure is expected to pass by itself, so that it is worth another look soon."""
+        return self in (ScopeState.ERROR, ScopeState.THROTTLED)
+
+
+SHOWN_FIRST = {state: rank for rank, state in enumerate(ScopeState)}
+STATUS_LAG = timedelta(minutes=1)  # how far a row's lastChecked may stay behind its scans
+
+
+class ScanRecord(Record):
+    """The outcome of the last scan of one scope.
+
+    Counts, `last_success` and the versions are those of the last *complete* scan: an error never zeroes them.
+    The versions are epochs: of the last scan that found servers new or gone, and of the last that found tags or
+    servers changed.
+    """
+
+    region: str
+    account_id: str
+    state: ScopeState
+    error_message: str | None = None
+    server_count: NonNegativeInt = 0
+    replicating_count: NonNegativeInt = 0
+    extended_count: NonNegativeInt = 0
+    last_checked: Moment
+    last_success: Moment | None = None
+    epoch: NonNegativeInt = 0
+    servers_version: NonNegativeInt = 0
+    tags_version: NonNegativeInt = 0
+    ec2_errors: list[str] | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The scope that was scanned."""
+        return Scope(self.account_id, self.region)
+
+    @property
+    def active(self) -> bool:
+        """Whether the scope is known to hold at least one source server."""
+        return self.server_count > 0
+
+    def uninitialized(self, message: str, now: Moment, epoch: int) -> "ScanRecord":
+        """Return the record after DRS said that it is not set up: an answer, unless servers are known there."""
+        answered = self.failed(ScopeState.UNINITIALIZED, message, now, epoch)
+        return answered if self.active else answered.model_copy(update={"last_success": now})
+
+    def failed(self, state: ScopeState, message: str, now: Moment, epoch: int) -> "ScanRecord":
+        """Return the record after a scan that failed: what is known of the servers stays."""
+        return self.model_copy(update={"state": state, "error_message": message, "last_checked": now, "epoch": epoch})
+
+
+class RegionStatus(Record):
+    """One row of the region status table (seed, Data Models). `version` grows with every write."""
+
+    region: str
+    status: ScopeState
+    server_count: NonNegativeInt
+    replicating_count: NonNegativeInt
+    last_checked: Moment
+    last_success: Moment | None = None
+    error_message: str | None = None
+    accounts: NonNegativeInt = 0
+    active_accounts: NonNegativeInt = 0
+    version: NonNegativeInt = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether any account is known to hold at least one source server in the region."""
+        return self.server_count > 0
+
+    def meaning(self) -> tuple[object, ...]:
+        """What the row says, without when it was learnt: a row is rewritten at once when this changes."""
+        return (
+            self.status,
+            self.server_count,
+            self.replicating_count,
+            self.error_message,
+            self.accounts,
+            self.active_accounts,
+        )
+
+    def outdates(self, stored: "RegionStatus | None") -> bool:
+        """Return whether this fold must replace the `stored` row."""
+        if stored is None or stored.meaning() != self.meaning():
+            return True
+        return self.last_checked - stored.last_checked >= STATUS_LAG
+
+
+def fold(records: Iterable[ScanRecord]) -> RegionStatus | None:
+    """Return the status of the region that `records` describe (version 0), or None where there is no record."""
+    scans = sorted(records, key=_shown_first)
+    if not scans:
+        return None
+    shown = scans[0]
+    return RegionStatus(
+        region=shown.region,
+        status=shown.state,
+        server_count=sum(scan.server_count for scan in scans),
+        replicating_count=sum(scan.replicating_count for scan in scans),
+        last_checked=max(scan.last_checked for scan in scans),
+        last_success=max((scan.last_success for scan in scans if scan.last_success), default=None),
+        error_message=shown.error_message,
+        accounts=len(scans),
+        active_accounts=sum(scan.active for scan in scans),
+    )
+
+
+def _shown_first(scan: ScanRecord) -> tuple[int, str]:
+    return SHOWN_FIRST[scan.state], scan.account_id

@@ -1,0 +1,101 @@
+"""What a piece of work leaves behind, and the run that asked for it."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import NonNegativeInt
+
+from .records import Moment, Record
+from .regions import ScopeState
+from .work import WorkKind
+
+MOST_REPORTED = 100  # servers named in one result; the rest is counted
+
+Calls = dict[str, int]
+"""AWS calls by `service:Operation`, retries included."""
+
+
+class Problem(Record):
+    """One server or origin that could not be served, with the service's own message."""
+
+    subject: str
+    code: str
+    message: str
+
+
+class WorkResult(Record):
+    """The outcome of one finished piece of work; kept on its work item until the next.
+
+    Attributes:
+        state: how the scope answered.
+        tags_version: tags work: version of the scan record up to which every tag is in place.
+        counts: what was seen and done, by name, e.g. `servers`, `changed`, `removed`, `tagged`, `extended`.
+        problems: at most 100, the first by subject; `counts["problems"]` counts all.
+        changes: dry run: what would be done, at most 100.
+    """
+
+    finished_at: Moment
+    epoch: NonNegativeInt
+    state: ScopeState
+    message: str | None = None
+    calls: Calls = {}
+    counts: dict[str, int] = {}
+    problems: list[Problem] = []
+    changes: list[dict[str, Any]] = []
+    tags_version: NonNegativeInt | None = None
+
+
+class RunMode(StrEnum):
+    """How a run chose its scopes."""
+
+    DUE = "due"
+    ACTIVE = "active"
+    NAMED = "named"
+    ALL = "all"
+    FALLBACK = "fallback"
+
+
+class Run(Record):
+    """One sync run. `planned_scopes` of `total_scopes` were asked for; the rest was skipped as inactive or not due."""
+
+    run_id: str
+    kind: WorkKind
+    mode: RunMode
+    dry_run: bool = False
+    requested_by: str
+    created_at: Moment
+    regions_used: list[str]
+    regions_skipped: NonNegativeInt
+    planned_scopes: NonNegativeInt
+    probes: NonNegativeInt = 0
+    total_scopes: NonNegativeInt
+    expires_at: int
+
+
+class ScopeProgress(Record):
+    """One scope of a run."""
+
+    account_id: str
+    region: str
+    done: bool
+    error: str | None = None
+    result: WorkResult | None = None
+
+
+class RunProgress(Record):
+    """A run with what became of its scopes, read from their work items."""
+
+    run: Run
+    status: str
+    done: NonNegativeInt
+    failed: NonNegativeInt
+    waiting: NonNegativeInt
+    calls: Calls
+    calls_saved: NonNegativeInt
+    counts: dict[str, int]
+    scopes: list[ScopeProgress]
+
+
+def trimmed(problems: list[Problem]) -> list[Problem]:
+    """Return the first 100 of `problems` by subject."""
+    return sorted(problems, key=lambda problem: problem.subject)[:MOST_REPORTED]

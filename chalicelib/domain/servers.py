@@ -1,0 +1,247 @@
+"""Source servers: what DRS and EC2 say of them, and when that counts as a change.
+
+A row of the inventory is written when one of two hashes changes: over what DRS says, and over what EC2 says. What
+moves on every poll (lag, backlog, last seen) is in neither: it goes to the scope's telemetry.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from pydantic import Field, TypeAdapter
+
+from .records import Moment, Record
+from .scopes import Scope
+from .topology import Topology
+
+FAILBACK = "FAILBACK"
+CONTINUOUS = "CONTINUOUS"
+DISCONNECTED = "DISCONNECTED"
+EXTENDED = "EXTENDED"
+EXTENSION_ERROR = "EXTENSION_ERROR"
+NOT_EXTENDED = "NOT_EXTENDED"
+
+_DURATION = TypeAdapter(timedelta)
+
+
+class InstanceState(StrEnum):
+    """What became of the look-up of the server's EC2 instance in its origin account and region."""
+
+    FOUND = "FOUND"
+    NOT_FOUND = "NOT_FOUND"
+    ON_PREMISES = "ON_PREMISES"
+
+
+class DrsFacts(Record):
+    """What DRS says of a source server, without what moves on every poll."""
+
+    arn: str
+    hostname: str | None = None
+    fqdn: str | None = None
+    replication_state: str = "UNKNOWN"
+    replication_direction: str = "FAILOVER"
+    lag_band: str | None = None
+    replication_error: str | None = None
+    last_launch_result: str | None = None
+    recovery_instance_id: str | None = None
+    reversed_direction_source_server_arn: str | None = None
+    staging_account_id: str
+    staging_status: str = NOT_EXTENDED
+    staging_error: str | None = None
+    staging_source_server_arn: str | None = None
+    source_account_id: str | None = None
+    source_region: str | None = None
+    source_availability_zone: str | None = None
+    source_instance_id: str | None = None
+    operating_system: str | None = None
+    recommended_instance_type: str | None = None
+    cpu_cores: int | None = None
+    ram_bytes: int | None = None
+    disk_bytes: int | None = None
+    ips: list[str] | None = None
+    agent_version: str | None = None
+    drs_tags: dict[str, str] = {}
+
+    @property
+    def extended(self) -> bool:
+        """Whether the server stands for an original in a staging account, be it in error."""
+        return self.staging_status in (EXTENDED, EXTENSION_ERROR)
+
+
+class Ec2Facts(Record):
+    """What EC2 says of the instance behind a source server, in its origin account and region."""
+
+    instance_state: InstanceState
+    instance_type: str | None = None
+    instance_status: str | None = None
+    vpc_id: str | None = None
+    subnet_id: str | None = None
+    source_tags: dict[str, str] = {}
+
+
+class ServerRow(DrsFacts):
+    """One row of the inventory. Field names are the seed's; IDs keep AWS's spelling."""
+
+    source_server_id: str = Field(alias="sourceServerID")
+    replication_region: str
+    account_id: str
+    scope: str | None = None
+    instance_state: InstanceState | None = None
+    instance_type: str | None = None
+    instance_status: str | None = None
+    vpc_id: str | None = None
+    subnet_id: str | None = None
+    source_tags: dict[str, str] = {}
+    managed_tag_keys: list[str] = []
+    drs_hash: str | None = None
+    ec2_hash: str | None = None
+    topology: Topology | None = None
+    first_seen: Moment
+    last_updated: Moment
+    deleted_at: Moment | None = None
+
+    @property
+    def living(self) -> bool:
+        """Whether DRS listed the server in its scope's last complete scan."""
+        return self.deleted_at is None
+
+    def drs(self) -> DrsFacts:
+        """Return what DRS says of the server: the part that `drs_hash` covers."""
+        return DrsFacts(**{name: getattr(self, name) for name in DrsFacts.model_fields})
+
+
+class Page(NamedTuple):
+    """Some rows, and where the next ones begin; None at the end."""
+
+    rows: list[ServerRow]
+    after: dict[str, Any] | None
+
+
+class Telemetry(NamedTuple):
+    """What of a server moves on every poll, and what finding changes needs: one entry of the scope's item.
+
+    Attributes:
+        drs_hash: hash over what DRS said.
+        ec2_hash: hash over what EC2 said; empty where it never answered.
+        lag_seconds: replication lag.
+        backlog_bytes: bytes waiting for replication, over all disks.
+        eta: when DRS expects the replication to catch up, as it says it.
+        last_seen: when the agent was last seen, as DRS says it.
+        original: the ARN where the server may be extended from here, else empty.
+        extends: the ARN of the staging original that it extends, else empty.
+        extension: the staging status, where it extends one.
+        topology_complete: whether every failback original is known.
+    """
+
+    drs_hash: str
+    ec2_hash: str = ""
+    lag_seconds: int | None = None
+    backlog_bytes: int = 0
+    eta: str | None = None
+    last_seen: str | None = None
+    original: str = ""
+    extends: str = ""
+    extension: str = ""
+    topology_complete: bool = True
+
+
+def drs_facts(wire: Mapping[str, Any], scope: Scope) -> DrsFacts:
+    """Return what `wire`, one item of DescribeSourceServers, says of a server (botocore model `SourceServer`)."""
+    replication = wire.get("dataReplicationInfo") or {}
+    properties = wire.get("sourceProperties") or {}
+    hints = properties.get("identificationHints") or {}
+    staging = wire.get("stagingArea") or {}
+    origin = wire.get("sourceCloudProperties") or {}
+    return DrsFacts(
+        arn=wire["arn"],
+        hostname=hints.get("hostname"),
+        fqdn=hints.get("fqdn"),
+        replication_state=replication.get("dataReplicationState", "UNKNOWN"),
+        replication_direction=wire.get("replicationDirection", "FAILOVER"),
+        lag_band=lag_band(seconds(replication.get("lagDuration"))),
+        replication_error=(replication.get("dataReplicationError") or {}).get("error"),
+        last_launch_result=wire.get("lastLaunchResult"),
+        recovery_instance_id=wire.get("recoveryInstanceId"),
+        reversed_direction_source_server_arn=wire.get("reversedDirectionSourceServerArn"),
+        staging_account_id=staging.get("stagingAccountID") or scope.account_id,
+        staging_status=staging.get("status", NOT_EXTENDED),
+        staging_error=staging.get("errorMessage"),
+        staging_source_server_arn=staging.get("stagingSourceServerArn"),
+        source_account_id=origin.get("originAccountID"),
+        source_region=origin.get("originRegion"),
+        source_availability_zone=origin.get("originAvailabilityZone"),
+        source_instance_id=hints.get("awsInstanceID"),
+        operating_system=(properties.get("os") or {}).get("fullString"),
+        recommended_instance_type=properties.get("recommendedInstanceType"),
+        cpu_cores=_total(properties.get("cpus"), "cores"),
+        ram_bytes=properties.get("ramBytes"),
+        disk_bytes=_total(properties.get("disks"), "bytes"),
+        ips=sorted({ip for nic in properties.get("networkInterfaces") or [] for ip in nic.get("ips") or []}) or None,
+        agent_version=wire.get("agentVersion"),
+        drs_tags=dict(wire.get("tags") or {}),
+    )
+
+
+def ec2_facts(instance: Mapping[str, Any] | None, facts: DrsFacts) -> Ec2Facts:
+    """Return what `instance`, one of DescribeInstances (None: it was not found), says of the server of `facts`."""
+    if facts.source_instance_id is None:
+        return Ec2Facts(instance_state=InstanceState.ON_PREMISES)
+    if instance is None:
+        return Ec2Facts(instance_state=InstanceState.NOT_FOUND)
+    return Ec2Facts(
+        instance_state=InstanceState.FOUND,
+        instance_type=instance.get("InstanceType"),
+        instance_status=(instance.get("State") or {}).get("Name"),
+        vpc_id=instance.get("VpcId") or None,
+        subnet_id=instance.get("SubnetId") or None,
+        source_tags={tag["Key"]: tag["Value"] for tag in instance.get("Tags") or []},
+    )
+
+
+def telemetry(wire: Mapping[str, Any], facts: DrsFacts) -> Telemetry:
+    """Return the telemetry entry of one item of DescribeSourceServers, without what EC2 and topology add."""
+    replication = wire.get("dataReplicationInfo") or {}
+    extendable = not facts.extended and facts.replication_direction != FAILBACK
+    return Telemetry(
+        drs_hash=content_hash(facts),
+        lag_seconds=seconds(replication.get("lagDuration")),
+        backlog_bytes=_total(replication.get("replicatedDisks"), "backloggedStorageBytes") or 0,
+        eta=replication.get("etaDateTime"),
+        last_seen=(wire.get("lifeCycle") or {}).get("lastSeenByServiceDateTime"),
+        original=facts.arn if extendable else "",
+        extends=(facts.staging_source_server_arn or "") if facts.extended else "",
+        extension=facts.staging_status if facts.extended else "",
+    )
+
+
+def content_hash(facts: Record) -> str:
+    """Return the hash over all that `facts` says: equal content, equal hash, in every process and order."""
+    text = json.dumps(facts.item(), sort_keys=True, separators=(",", ":"), default=str)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def seconds(duration: str | None) -> int | None:
+    """Return an ISO 8601 duration (DRS: `lagDuration`, e.g. `PT2H5M`) in seconds; None where there is none.
+
+    Raises:
+        pydantic.ValidationError: where `duration` is not a duration.
+    """
+    return None if duration is None else int(_DURATION.validate_python(duration).total_seconds())
+
+
+def lag_band(lag_seconds: int | None) -> str | None:
+    """Return the coarse band of a replication lag, the only part of it that counts as a change of the server."""
+    if lag_seconds is None:
+        return None
+    for limit, band in ((600, "UNDER_10_MINUTES"), (3_600, "UNDER_1_HOUR"), (86_400, "UNDER_1_DAY")):
+        if lag_seconds < limit:
+            return band
+    return "OVER_1_DAY"
+
+
+def _total(parts: Any, member: str) -> int | None:
+    """Return the sum of `member` over `parts`, or None where DRS says nothing of them."""
+    return sum(part.get(member) or 0 for part in parts) if parts else None

@@ -1,0 +1,32 @@
+"""Writes that belong to one piece of work; an adapter carries them out under the work's epoch."""
+
+from typing import Any, NamedTuple
+
+from .extension import Refusal
+from .regions import ScanRecord
+from .scopes import Scope
+from .servers import Telemetry
+
+
+class UpdateServer(NamedTuple):
+    """Set attributes of one server's row; a value of None removes the attribute.
+
+    `first` holds attributes that are set only where the row has none yet.
+    """
+
+    source_server_id: str
+    scope: Scope
+    values: dict[str, Any]
+    first: dict[str, Any] = {}
+
+
+class ScopeTelemetry(NamedTuple):
+    """A scope's telemetry: one entry per server that DRS listed, by source server ID."""
+
+    scope: Scope
+    epoch: int
+    taken_at: str
+    servers: dict[str, Telemetry]
+
+
+Write = UpdateServer | ScopeTelemetry | ScanRecord | Refusal

@@ -1,0 +1,88 @@
+"""What can go wrong, in the field's words. Adapters translate AWS's errors into these, by code.
+
+DrsActiveRegionsError
+├── SettingError            a setting is missing or malformed
+├── InvalidRequest          what was asked does not fit: names the field            (HTTP 400)
+├── NotFound                an unknown account, server, run                         (HTTP 404)
+├── AlreadyExists           what is to be created is there                          (HTTP 409)
+├── LeaseLost               a newer epoch has begun: stop, and write nothing
+├── TableUnavailable        a table could not be read
+└── ServiceError            a customer account's service did not do what was asked
+    ├── Throttled           asked too often, `retry_after_seconds` where the service says it
+    ├── AccessDenied        a role cannot be assumed, or lacks a permission
+    ├── Uninitialized       DRS is not set up in the account and region
+    ├── NotOptedIn          the account has not enabled the region
+    ├── ResourceNotFound    the service does not know the resource
+    ├── Refused             the service refuses the request as it stands
+    └── QuotaExceeded       a service quota stands in the way
+"""
+
+
+class DrsActiveRegionsError(Exception):
+    """The base of every error of this product."""
+
+
+class SettingError(DrsActiveRegionsError):
+    """A setting is missing or malformed; the message names it."""
+
+
+class InvalidRequest(DrsActiveRegionsError):
+    """What was asked does not fit; the message names the field."""
+
+
+class NotFound(DrsActiveRegionsError):
+    """There is no such account, server or run."""
+
+
+class AlreadyExists(DrsActiveRegionsError):
+    """What is to be created is there already."""
+
+
+class LeaseLost(DrsActiveRegionsError):
+    """A newer epoch of the same work has begun; nothing was written."""
+
+
+class TableUnavailable(DrsActiveRegionsError):
+    """A table could not be read."""
+
+
+class ServiceError(DrsActiveRegionsError):
+    """A service of a customer account answered with an error.
+
+    Attributes:
+        code: the service's error code.
+        retry_after_seconds: when to try again, where the service says it.
+    """
+
+    def __init__(self, message: str, code: str = "Unknown", retry_after_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Throttled(ServiceError):
+    """The service was asked too often."""
+
+
+class AccessDenied(ServiceError):
+    """A role cannot be assumed, or lacks a permission."""
+
+
+class Uninitialized(ServiceError):
+    """DRS is not set up in the account and region."""
+
+
+class NotOptedIn(ServiceError):
+    """The account has not enabled the region."""
+
+
+class ResourceNotFound(ServiceError):
+    """The service does not know the resource."""
+
+
+class Refused(ServiceError):
+    """The service refuses the request as it stands."""
+
+
+class QuotaExceeded(ServiceError):
+    """A service quota stands in the way."""
