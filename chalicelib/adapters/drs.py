@@ -1,0 +1,93 @@
+"""AWS Elastic Disaster Recovery in customer accounts: a reader and a writer, apart (R11)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..domain.accounts import Access, Account
+from .services import translated
+from .sessions import CustomerSessions
+
+EXTENSIBLE_PAGE = 300  # botocore model: the most that ListExtensibleSourceServers returns at once
+
+
+class DrsReader:
+    """What can be asked of an account's DRS in one region, with its reader role."""
+
+    def __init__(self, sessions: CustomerSessions) -> None:
+        self._sessions = sessions
+
+    def source_servers(self, account: Account, region: str) -> Iterator[dict[str, Any]]:
+        """Yield every source server that DRS lists, all pages.
+
+        Raises:
+            ServiceError: its kind says why; what was yielded before is not complete.
+        """
+        with translated(f"DRS of {account.account_id} in {region}"):
+            pages = self._client(account, region).get_paginator("describe_source_servers").paginate()
+            for page in pages:
+                yield from page["items"]
+
+    def replication_configuration(self, account: Account, region: str, source_server_id: str) -> dict[str, Any]:
+        """Return the replication configuration of one server.
+
+        Raises:
+            ServiceError: its kind says why.
+        """
+        with translated(f"DRS of {account.account_id} in {region}, {source_server_id}"):
+            answer = self._client(account, region).get_replication_configuration(sourceServerID=source_server_id)
+        return {name: value for name, value in answer.items() if name not in ("ResponseMetadata", "sourceServerID")}
+
+    def _client(self, account: Account, region: str) -> Any:
+        return self._sessions.client(account, Access.READER, "drs", region)
+
+
+class DrsWriter:
+    """What can be changed in an account's DRS in one region, with its writer role."""
+
+    def __init__(self, sessions: CustomerSessions) -> None:
+        self._sessions = sessions
+
+    def tag(self, account: Account, region: str, arn: str, tags: dict[str, str]) -> None:
+        """Set tags of the resource `arn`. Safe to repeat.
+
+        Raises:
+            ServiceError: its kind says why.
+        """
+        with translated(arn):
+            self._client(account, region).tag_resource(resourceArn=arn, tags=tags)
+
+    def untag(self, account: Account, region: str, arn: str, keys: list[str]) -> None:
+        """Remove tags of the resource `arn`. Safe to repeat.
+
+        Raises:
+            ServiceError: its kind says why.
+        """
+        with translated(arn):
+            self._client(account, region).untag_resource(resourceArn=arn, tagKeys=keys)
+
+    def extensible(self, target: Account, region: str, staging_account_id: str) -> dict[str, dict[str, str]]:
+        """Return the tags of what is left to extend from a staging account into `target`, by ARN.
+
+        Raises:
+            ServiceError: its kind says why; never an incomplete answer.
+        """
+        with translated(f"DRS of {target.account_id} in {region}, staging account {staging_account_id}"):
+            pages = (
+                self._client(target, region)
+                .get_paginator("list_extensible_source_servers")
+                .paginate(stagingAccountID=staging_account_id, PaginationConfig={"PageSize": EXTENSIBLE_PAGE})
+            )
+            return {server["arn"]: server.get("tags", {}) for page in pages for server in page["items"]}
+
+    def extend(self, target: Account, region: str, arn: str) -> str:
+        """Extend the staging server `arn` into `target`; return the ID of the extension.
+
+        Raises:
+            ServiceError: its kind says why.
+        """
+        with translated(arn):
+            answer = self._client(target, region).create_extended_source_server(sourceServerArn=arn)
+        return str(answer["sourceServer"]["sourceServerID"])
+
+    def _client(self, account: Account, region: str) -> Any:
+        return self._sessions.client(account, Access.WRITER, "drs", region)

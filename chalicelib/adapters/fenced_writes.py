@@ -1,0 +1,104 @@
+"""Writes of a piece of work, each transaction fenced by the epoch of its work item.
+
+A late, superseded scan can thus neither bring back old content nor bury a living server. Writing the same again is
+safe: every write sets attributes to given values, and a DynamoDB update that changes nothing makes no stream record.
+"""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from ..domain.leases import Lease
+from ..domain.regions import ScanRecord
+from ..domain.writes import ScopeTelemetry, UpdateServer, Write
+from ..errors import DrsActiveRegionsError, LeaseLost
+from . import dynamodb
+from .telemetry_table import to_item
+from .work_state_table import WorkStateTable
+
+ROWS_PER_TRANSACTION = 99  # DynamoDB: 100 actions, one of which is the check of the epoch
+
+
+class _Conflict(Exception):
+    """Another transaction touched an item at the same moment."""
+
+
+class FencedWrites:
+    """Carries out writes in transactions, one after another."""
+
+    def __init__(self, work_state: WorkStateTable, inventory: str, scans: str, telemetry: str, refusals: str) -> None:
+        self._work_state = work_state
+        self._inventory = inventory
+        self._scans = scans
+        self._telemetry = telemetry
+        self._refusals = refusals
+
+    def write(self, lease: Lease, writes: list[Write]) -> None:
+        """Carry out `writes` in order, in transactions of at most 99; the last 99 and fewer in one.
+
+        Raises:
+            LeaseLost: where a newer epoch has begun; transactions before stand, and the newer epoch sees them.
+        """
+        check = self._work_state.epoch_check(lease)
+        for some in dynamodb.chunks(writes, ROWS_PER_TRANSACTION):
+            self._transact(lease, [check, *(self._action(write) for write in some)])
+
+    @retry(
+        retry=retry_if_exception_type(_Conflict),
+        wait=wait_random_exponential(multiplier=0.05, max=2),
+        stop=stop_after_attempt(8),
+        reraise=True,
+    )
+    def _transact(self, lease: Lease, actions: list[dict[str, Any]]) -> None:
+        try:
+            dynamodb.client().transact_write_items(TransactItems=actions)
+        except ClientError as error:
+            if dynamodb.code(error) != "TransactionCanceledException":
+                raise
+            codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+            if codes and codes[0] == "ConditionalCheckFailed":
+                raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over") from None
+            if "ConditionalCheckFailed" in codes:
+                key = actions[codes.index("ConditionalCheckFailed")]["Update"]["Key"]
+                raise DrsActiveRegionsError(f"{dynamodb.unmarshal(key)} is filed under another account") from error
+            if {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"} & set(codes):
+                raise _Conflict from error
+            raise
+
+    def _action(self, write: Write) -> dict[str, Any]:
+        if isinstance(write, UpdateServer):
+            return {"Update": self._server(write)}
+        if isinstance(write, ScopeTelemetry):
+            return _put(self._telemetry, to_item(write))
+        if isinstance(write, ScanRecord):
+            return _put(self._scans, write.item())
+        return _put(self._refusals, write.item())
+
+    def _server(self, update: UpdateServer) -> dict[str, Any]:
+        """Return the update of one row: given attributes only, and only of the account's own row."""
+        names = {"#accountId": "accountId"}
+        values: dict[str, Any] = {":account": update.scope.account_id}
+        sets, removes = [], []
+        for number, (name, value) in enumerate({**update.first, **update.values}.items()):
+            names[f"#{number}"] = name
+            if value is None:
+                removes.append(f"#{number}")
+                continue
+            values[f":{number}"] = value
+            kept = f"if_not_exists(#{number}, :{number})" if name in update.first else f":{number}"
+            sets.append(f"#{number} = {kept}")
+        return {
+            "TableName": self._inventory,
+            "Key": dynamodb.marshal(
+                {"sourceServerID": update.source_server_id, "replicationRegion": update.scope.region}
+            ),
+            "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
+            "ConditionExpression": "attribute_not_exists(#accountId) OR #accountId = :account",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": dynamodb.marshal(values),
+        }
+
+
+def _put(table: str, item: dict[str, Any]) -> dict[str, Any]:
+    return {"Put": {"TableName": table, "Item": dynamodb.marshal(item)}}

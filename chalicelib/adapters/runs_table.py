@@ -1,0 +1,48 @@
+"""The table `runs`: what each sync run asked for. What came of it is in the work items."""
+
+import json
+import zlib
+
+from ..domain.results import Run
+from ..domain.work import WorkId
+from . import dynamodb
+
+RUN = "RUN"
+SCOPES = "SCOPES#"
+SCOPES_PER_ITEM = 1000  # about 10 KB compressed
+
+
+class RunsTable:
+    """Stores and reads runs."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    def store(self, run: Run, asked: dict[WorkId, int]) -> None:
+        """Store a run and, by work, the value of `done` that settles its request. Storing it again is harmless."""
+        parts = [
+            {
+                "part": f"{SCOPES}{number:04d}",
+                "asked": zlib.compress(json.dumps({work.key: wanted for work, wanted in some}).encode()),
+            }
+            for number, some in enumerate(dynamodb.chunks(asked.items(), SCOPES_PER_ITEM))
+        ]
+        for part in (*parts, {"part": RUN, **run.item()}):
+            item = {**part, "runId": run.run_id, "expiresAt": run.expires_at}
+            dynamodb.client().put_item(TableName=self._table, Item=dynamodb.marshal(item))
+
+    def read(self, run_id: str) -> tuple[Run, dict[WorkId, int]] | None:
+        """Return a run and what it asked for, or None where there is no such run."""
+        run, asked = None, {}
+        for item in dynamodb.query(
+            TableName=self._table,
+            KeyConditionExpression="runId = :run",
+            values={":run": run_id},
+            ConsistentRead=True,
+        ):
+            if item["part"] == RUN:
+                run = Run.of(item)
+            else:
+                texts = json.loads(zlib.decompress(item["asked"]))
+                asked.update({WorkId.parse(key): wanted for key, wanted in texts.items()})
+        return (run, asked) if run else None

@@ -1,0 +1,71 @@
+"""Errors of customer accounts' services, translated by code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ..errors import (
+    AccessDenied,
+    NotOptedIn,
+    QuotaExceeded,
+    Refused,
+    ResourceNotFound,
+    ServiceError,
+    Throttled,
+    Uninitialized,
+)
+
+_BY_CODE: dict[str, type[ServiceError]] = {
+    **dict.fromkeys(
+        (
+            "ThrottlingException",
+            "Throttling",
+            "TooManyRequestsException",
+            "RequestLimitExceeded",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "SlowDown",
+        ),
+        Throttled,
+    ),
+    **dict.fromkeys(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"), AccessDenied),
+    # What a region that the account has not enabled answers to otherwise good credentials (AWS, opt-in regions)
+    **dict.fromkeys(
+        ("UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "OptInRequired"), NotOptedIn
+    ),
+    "UninitializedAccountException": Uninitialized,
+    "ResourceNotFoundException": ResourceNotFound,
+    "ValidationException": Refused,
+    "ConflictException": Refused,
+    "ServiceQuotaExceededException": QuotaExceeded,
+}
+
+
+@contextmanager
+def translated(subject: str) -> Iterator[None]:
+    """Raise every error of AWS inside as a `ServiceError` that names `subject`.
+
+    Raises:
+        ServiceError: the kind that the service's error code stands for.
+    """
+    try:
+        yield
+    except ClientError as error:
+        detail = error.response.get("Error", {})
+        code = str(detail.get("Code", "Unknown"))
+        kind = _BY_CODE.get(code, ServiceError)
+        if error.operation_name == "AssumeRole" and kind is NotOptedIn:
+            kind = ServiceError  # the hub's own credentials are at fault, not the region
+        message = f"{subject}: {error.operation_name}: {code}: {detail.get('Message', '')}"
+        raise kind(message, code, _retry_after(error)) from error
+    except BotoCoreError as error:
+        raise ServiceError(f"{subject}: {error}", type(error).__name__) from error
+
+
+def _retry_after(error: ClientError) -> int | None:
+    """Return `retryAfterSeconds`, which DRS sends as the header Retry-After (botocore model)."""
+    modelled: Any = error.response.get("retryAfterSeconds")
+    header = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+    return int(modelled) if modelled is not None else int(header) if header.isdigit() else None

@@ -1,0 +1,59 @@
+"""The work queues: wake-up calls out, messages that do not parse to the dead-letter queue."""
+
+from collections.abc import Iterable
+
+from ..domain.work import WorkKind, WorkMessage
+from ..errors import DrsActiveRegionsError
+from .dynamodb import chunks
+from .sessions import hub_client
+
+SEND_LIMIT = 10  # SQS: entries per SendMessageBatch
+
+
+class WorkQueue:
+    """Sends wake-up calls; one queue per kind of work.
+
+    Args:
+        urls: queue URL by kind.
+        dead_letter_url: where messages go that do not parse.
+    """
+
+    def __init__(self, urls: dict[WorkKind, str], dead_letter_url: str) -> None:
+        self._urls = urls
+        self._dead_letter_url = dead_letter_url
+
+    def send(self, messages: Iterable[WorkMessage]) -> None:
+        """Send `messages`, in batches.
+
+        Raises:
+            DrsActiveRegionsError: where SQS took some of them only. Their work comes due again by itself.
+        """
+        by_kind: dict[WorkKind, list[WorkMessage]] = {}
+        for message in messages:
+            by_kind.setdefault(message.kind, []).append(message)
+        for kind, some in by_kind.items():
+            for batch in chunks(some, SEND_LIMIT):
+                self._send_batch(self._urls[kind], batch)
+
+    def bury(self, body: str, reason: str) -> None:
+        """Put a message that can never be processed into the dead-letter queue, with the reason as an attribute."""
+        hub_client("sqs").send_message(
+            QueueUrl=self._dead_letter_url,
+            MessageBody=body or "(empty)",
+            MessageAttributes={"reason": {"DataType": "String", "StringValue": reason[:1000]}},
+        )
+
+    def retry_in(self, kind: WorkKind, receipt_handle: str, seconds: int) -> None:
+        """Make a received message of the queue of `kind` visible again in `seconds`."""
+        hub_client("sqs").change_message_visibility(
+            QueueUrl=self._urls[kind], ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
+        )
+
+    def _send_batch(self, url: str, messages: list[WorkMessage]) -> None:
+        entries = [
+            {"Id": str(number), "MessageBody": message.model_dump_json(by_alias=True, exclude_none=True)}
+            for number, message in enumerate(messages)
+        ]
+        failed = hub_client("sqs").send_message_batch(QueueUrl=url, Entries=entries).get("Failed", [])
+        if failed:
+            raise DrsActiveRegionsError(f"SQS refused {len(failed)} of {len(entries)} messages: {failed[0]}")

@@ -1,0 +1,250 @@
+"""The table `work-state`: who may work on what, and what is still wanted.
+
+The only place that knows this table's attributes. The protocol: docs/architecture.md, "Work".
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ..domain.leases import DueWork, Lease, Outcome, Taken, WorkState
+from ..domain.results import WorkResult
+from ..domain.scopes import stable_fraction
+from ..domain.work import WorkId, WorkKind
+from ..errors import LeaseLost
+from . import dynamodb
+
+DUE_INDEX = "DueIndex"
+SHARDS = 4  # per kind: spreads the writes of a tick over partitions of the index
+
+
+class WorkStateTable:
+    """Asks for, claims, takes and finishes work. Times are epoch seconds."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    def register(self, work: WorkId, due: int) -> None:
+        """Make `work` known and due; what is known of it stays, above all its epoch."""
+        self._update(
+            work,
+            f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero),"
+            " done = if_not_exists(done, :zero), epoch = if_not_exists(epoch, :zero)",
+            {**_identity(work), ":due": due, ":zero": 0},
+            names=_NAMES,
+        )
+
+    def ask(self, work: WorkId, due_again: int, *, retry_refused: bool = False) -> int:
+        """Want `work` once more; it comes due again at `due_again` should its message be lost.
+
+        Returns:
+            The value that `done` reaches once this request is settled.
+        """
+        refused = ", retryRefused = if_not_exists(wanted, :zero) + :one" if retry_refused else ""
+        attributes = self._update(
+            work,
+            f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one{refused}",
+            {**_identity(work), ":due": due_again, ":zero": 0, ":one": 1},
+            names=_NAMES,
+        )
+        return int(attributes["wanted"])
+
+    def claim(self, due: DueWork, tick: int, due_again: int) -> int | None:
+        """Want due work once more, for the schedule's tick at `tick`; None where another planner was faster."""
+        try:
+            attributes = self._update(
+                due.work,
+                "SET nextDueAt = :again, tickAt = :tick ADD wanted :one",
+                {":again": due_again, ":tick": tick, ":one": 1, ":seen": due.next_due_at},
+                condition="nextDueAt = :seen",
+            )
+        except ClientError as error:
+            if dynamodb.code(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        return int(attributes["wanted"])
+
+    def take(self, work: WorkId, now: int, until: int) -> Taken | None:
+        """Take the lease until `until` and the next epoch; None where nothing is wanted or somebody holds it."""
+        try:
+            item = self._update(
+                work,
+                "SET leaseUntil = :until, nextDueAt = :until ADD epoch :one",
+                {":until": until, ":now": now, ":one": 1},
+                condition="(attribute_not_exists(done) OR done < wanted)"
+                " AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)",
+            )
+        except ClientError as error:
+            if dynamodb.code(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        lease = Lease(
+            work=work,
+            epoch=item["epoch"],
+            remembered=item["wanted"],
+            until=until,
+            tick_at=item.get("tickAt"),
+            retry_refused=item.get("retryRefused", 0) > item.get("done", 0),
+        )
+        result = item.get("result")
+        return Taken(lease, WorkResult.of(result) if result else None, item.get("intent", {}))
+
+    def intend(self, lease: Lease, intent: dict[str, list[str]]) -> None:
+        """Note what is about to be written outside, so that whoever takes over knows whose doing it was.
+
+        Raises:
+            LeaseLost: where a newer epoch has begun.
+        """
+        self._fenced(lease, "SET intent = :intent", {":intent": intent})
+
+    def finish(self, lease: Lease, outcome: Outcome, due_again: int) -> bool:
+        """Record the work as done and give the lease back.
+
+        Args:
+            lease: the lease under which it was done.
+            outcome: what came of it, and when it comes due.
+            due_again: when it comes due where more was wanted meanwhile.
+
+        Returns:
+            Whether more was wanted meanwhile: then a message has to be sent.
+
+        Raises:
+            LeaseLost: where a newer epoch has begun.
+        """
+        done = "SET done = :done, #result = :result, probe = :probe"
+        rest = "REMOVE leaseUntil, intent, lastError"
+        values = {":done": lease.remembered, ":result": outcome.result.item(), ":probe": outcome.probe}
+        names = {"#result": "result"}
+        settled, due = f"{done}, nextDueAt = :next {rest}", {":next": outcome.next_due}
+        if outcome.next_due is None:
+            settled, due = f"{done} {rest}, nextDueAt", {}
+        try:
+            self._fenced(lease, settled, {**values, **due}, also="wanted = :done", names=names)
+        except _MoreWanted:
+            more = f"{done}, nextDueAt = :next {rest}"
+            self._fenced(lease, more, {**values, ":next": due_again}, names=names)
+            return True
+        return False
+
+    def retire(self, due: DueWork) -> None:
+        """Take work out of the index until it is asked for; nothing happens where it changed meanwhile."""
+        try:
+            self._update(due.work, "REMOVE nextDueAt", {":seen": due.next_due_at}, "nextDueAt = :seen")
+        except ClientError as error:
+            if dynamodb.code(error) != "ConditionalCheckFailedException":
+                raise
+
+    def fail(self, lease: Lease, error: str, due_again: int) -> None:
+        """Give the lease back undone, with the reason; nothing happens where a newer epoch has begun."""
+        try:
+            self._fenced(
+                lease,
+                "SET lastError = :error, nextDueAt = :again REMOVE leaseUntil",
+                {":error": error[:1000], ":again": due_again},
+            )
+        except LeaseLost:
+            return
+
+    def due(self, kind: WorkKind, until: int) -> Iterator[DueWork]:
+        """Yield the work of `kind` that is due at `until`; an index, hence a moment behind."""
+        for shard in range(SHARDS):
+            items = dynamodb.query(
+                TableName=self._table,
+                IndexName=DUE_INDEX,
+                KeyConditionExpression="dueShard = :shard AND nextDueAt <= :until",
+                values={":shard": f"{kind}#{shard}", ":until": until},
+            )
+            for item in items:
+                yield DueWork(WorkId.parse(item["workId"]), item["nextDueAt"], item.get("probe", False))
+
+    def read(self, works: Iterable[WorkId]) -> dict[WorkId, WorkState]:
+        """Return what is known of `works`, read consistently; those never asked for are absent."""
+        items = dynamodb.batch_get(self._table, [{"workId": work.key} for work in works])
+        return {state.work: state for state in map(_state, items)}
+
+    def epoch_check(self, lease: Lease) -> dict[str, Any]:
+        """Return the condition check that fences a transaction by the lease's epoch."""
+        return {
+            "ConditionCheck": {
+                "TableName": self._table,
+                "Key": dynamodb.marshal({"workId": lease.work.key}),
+                "ConditionExpression": "epoch = :epoch",
+                "ExpressionAttributeValues": dynamodb.marshal({":epoch": lease.epoch}),
+            }
+        }
+
+    def _fenced(
+        self,
+        lease: Lease,
+        expression: str,
+        values: dict[str, Any],
+        also: str = "",
+        names: dict[str, str] | None = None,
+    ) -> None:
+        condition = "epoch = :epoch" + (f" AND {also}" if also else "")
+        try:
+            self._update(lease.work, expression, {**values, ":epoch": lease.epoch}, condition, names)
+        except ClientError as error:
+            if dynamodb.code(error) != "ConditionalCheckFailedException":
+                raise
+            refused = dynamodb.unmarshal(_refused_item(error))
+            if also and refused.get("epoch") == lease.epoch:
+                raise _MoreWanted from None
+            raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over") from None
+
+    def _update(
+        self,
+        work: WorkId,
+        expression: str,
+        values: dict[str, Any],
+        condition: str = "",
+        names: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        answer = dynamodb.client().update_item(
+            TableName=self._table,
+            Key=dynamodb.marshal({"workId": work.key}),
+            UpdateExpression=expression,
+            ExpressionAttributeValues=dynamodb.marshal(values),
+            ReturnValues="ALL_NEW",
+            **({"ConditionExpression": condition} if condition else {}),
+            **({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if condition else {}),
+            **({"ExpressionAttributeNames": names} if names else {}),
+        )
+        return dynamodb.unmarshal(answer["Attributes"])
+
+
+class _MoreWanted(Exception):
+    """The epoch holds, but `wanted` rose."""
+
+
+_IDENTITY = "kind = :kind, accountId = :account, #region = :region, dueShard = :shard"
+_NAMES = {"#region": "region"}
+
+
+def _refused_item(error: ClientError) -> Any:
+    """Return the item that a condition refused, as DynamoDB answers with ReturnValuesOnConditionCheckFailure."""
+    return error.response.get("Item") or {}
+
+
+def _identity(work: WorkId) -> dict[str, Any]:
+    return {
+        ":kind": work.kind.value,
+        ":account": work.scope.account_id,
+        ":region": work.scope.region,
+        ":shard": f"{work.kind}#{int(stable_fraction(work.key) * SHARDS)}",
+    }
+
+
+def _state(item: dict[str, Any]) -> WorkState:
+    result = item.get("result")
+    return WorkState(
+        work=WorkId.parse(item["workId"]),
+        wanted=item.get("wanted", 0),
+        done=item.get("done", 0),
+        epoch=item.get("epoch", 0),
+        lease_until=item.get("leaseUntil"),
+        next_due_at=item.get("nextDueAt"),
+        result=WorkResult.of(result) if result else None,
+        last_error=item.get("lastError"),
+    )
