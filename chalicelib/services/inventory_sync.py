@@ -1,0 +1,389 @@
+"""Inventory sync of one scope: scan DRS, look its instances up in EC2, write what changed, last the scan record.
+
+A steady scan reads one item (the scope's telemetry) and writes two (telemetry, scan record). Safe to repeat: every
+write is fenced by the epoch, and writing the same content again changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ..domain import topology
+from ..domain.accounts import Account
+from ..domain.extension import RefusalReason, refuse
+from ..domain.leases import Lease, Outcome, Taken, inventory_due
+from ..domain.records import iso
+from ..domain.regions import ScanRecord, ScopeState
+from ..domain.results import Problem, WorkResult, trimmed
+from ..domain.scopes import Scope
+from ..domain.servers import (
+    CONTINUOUS,
+    DISCONNECTED,
+    EXTENDED,
+    DrsFacts,
+    Ec2Facts,
+    ServerRow,
+    Telemetry,
+    content_hash,
+    drs_facts,
+    ec2_facts,
+    telemetry,
+)
+from ..domain.topology import Topology
+from ..domain.work import Cadence, WorkMessage
+from ..domain.writes import ScopeTelemetry, UpdateServer, Write
+from ..errors import AccessDenied, NotFound, NotOptedIn, ServiceError, Throttled, Uninitialized
+from .ports import Accounts, CallCount, Clock, Drs, Ec2, Inventory, Scans, Telemetries, Writer
+
+CONFIGURATION_CALLS_AT_ONCE = 8
+LOOK_UPS_AT_ONCE = 4
+MOST_TOPOLOGY_RETRIES = 20  # servers whose configuration is asked for again in one scan
+
+Origin = tuple[str, str]
+"""The account and region that a machine runs in."""
+
+
+class Listed(NamedTuple):
+    """What one scan found of one server; `ec2` is None where EC2 could not be asked."""
+
+    drs: DrsFacts
+    ec2: Ec2Facts | None
+    entry: Telemetry
+
+
+class Known(NamedTuple):
+    """What the scans before this one knew of the scope's servers.
+
+    `complete` is False where the scan before did not finish: what it may have written is not known to have been
+    acted upon.
+    """
+
+    servers: dict[str, Telemetry]
+    complete: bool
+
+
+class InventorySync:
+    """Syncs one scope at a time."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        scans: Scans,
+        telemetries: Telemetries,
+        inventory: Inventory,
+        writer: Writer,
+        drs: Drs,
+        ec2: Ec2,
+        calls: CallCount,
+        clock: Clock,
+        cadence: Cadence,
+    ) -> None:
+        self._accounts = accounts
+        self._scans = scans
+        self._telemetries = telemetries
+        self._inventory = inventory
+        self._writer = writer
+        self._drs = drs
+        self._ec2 = ec2
+        self._calls = calls
+        self._clock = clock
+        self._cadence = cadence
+
+    def sync(self, taken: Taken, _: WorkMessage) -> Outcome:
+        """Scan the scope of the lease and record what was found.
+
+        Raises:
+            NotFound: where the account is not registered.
+            LeaseLost: where a newer scan has begun.
+        """
+        lease, scope = taken.lease, taken.lease.work.scope
+        mark, now = self._calls.mark(), self._now()
+        account = self._accounts.read(scope.account_id)
+        if account is None:
+            raise NotFound(f"account {scope.account_id} is not registered")
+        previous = self._scans.read(scope)
+        try:
+            wire = list(self._drs.source_servers(account, scope.region))
+        except ServiceError as error:
+            record = failed_record(scope, previous, error, now, lease.epoch)
+            self._writer.write(lease, [record])
+            problems: list[Problem] = []
+            counts = {"servers": record.server_count}
+        else:
+            record, problems, counts = self._record(lease, account, previous, wire, now)
+        due, probe = inventory_due(record, lease, int(self._clock()), self._cadence)
+        result = WorkResult(
+            finished_at=self._now(),
+            epoch=lease.epoch,
+            state=record.state,
+            message=record.error_message,
+            calls=self._calls.since(mark),
+            counts={**counts, "problems": len(problems)},
+            problems=trimmed(problems),
+        )
+        return Outcome(result, due, probe)
+
+    def _record(
+        self, lease: Lease, account: Account, previous: ScanRecord | None, wire: list[dict[str, Any]], now: datetime
+    ) -> tuple[ScanRecord, list[Problem], dict[str, int]]:
+        """Write what a complete scan found, and return its record, problems and counts."""
+        scope = lease.work.scope
+        known = self._known(lease)
+        listed, problems = self._listed(scope, wire, known)
+        gone = known.servers.keys() - listed.keys()
+        changed = {
+            server
+            for server, found in listed.items()
+            if server not in known.servers or _hashes(known.servers[server]) != _hashes(found.entry)
+        }
+        open_topology = [server for server in listed if not listed[server].entry.topology_complete]
+        suspects = changed | gone | set(open_topology[:MOST_TOPOLOGY_RETRIES])
+        rows = self._inventory.read((server, scope.region) for server in suspects)
+        topologies = self._topologies(account, scope, {server: listed[server].drs for server in suspects - gone}, rows)
+
+        updates = [
+            update
+            for server in sorted(suspects - gone)
+            if (update := _update(scope, server, listed[server], rows.get(server), topologies.get(server), now))
+        ]
+        burials = [write for server in sorted(gone) for write in _bury(scope, rows.get(server), now)]
+        self._writer.write(lease, [*updates, *burials])
+
+        entries = {server: _settled(found, topologies.get(server)) for server, found in listed.items()}
+        members_changed = not known.complete or bool(gone or listed.keys() - known.servers.keys())
+        tags_changed = not known.complete or any(
+            _calls_for_tags(listed[server], rows.get(server)) for server in changed
+        )
+        record = _complete_record(scope, listed.values(), now, lease.epoch).model_copy(
+            update={
+                "servers_version": _version(
+                    lease, changed=members_changed, before=previous.servers_version if previous else 0
+                ),
+                "tags_version": _version(lease, changed=tags_changed, before=previous.tags_version if previous else 0),
+                "ec2_errors": sorted({problem.message for problem in problems})[:20] or None,
+            }
+        )
+        self._writer.write(lease, [ScopeTelemetry(scope, lease.epoch, iso(now), entries), record])
+        counts = {
+            "servers": len(listed),
+            "new": len(listed.keys() - known.servers.keys()),
+            "changed": len(updates),
+            "removed": sum(isinstance(write, UpdateServer) for write in burials),
+        }
+        return record, problems, counts
+
+    def _known(self, lease: Lease) -> Known:
+        """Return what is known of the scope's servers: its telemetry, where the scan before this one wrote it."""
+        latest = self._telemetries.read(lease.work.scope)
+        if latest is not None and latest.epoch == lease.epoch - 1:
+            return Known(latest.servers, complete=True)
+        rows = self._inventory.of_scope(lease.work.scope)
+        return Known({row.source_server_id: _entry_of(row) for row in rows}, complete=False)
+
+    def _listed(
+        self, scope: Scope, wire: list[dict[str, Any]], known: Known
+    ) -> tuple[dict[str, Listed], list[Problem]]:
+        """Return what was found of each server, looked up in EC2, and the look-ups that failed."""
+        facts = {server["sourceServerID"]: drs_facts(server, scope) for server in wire}
+        entries = {server["sourceServerID"]: telemetry(server, facts[server["sourceServerID"]]) for server in wire}
+        instances, problems = self._look_up(facts.values())
+        listed = {}
+        for server, drs in facts.items():
+            before = known.servers.get(server)
+            origin = _origin(drs)
+            asked = drs.source_instance_id is None or origin in instances
+            ec2 = ec2_facts(instances.get(origin, {}).get(drs.source_instance_id or ""), drs) if asked else None
+            ec2_hash = content_hash(ec2) if ec2 else before.ec2_hash if before else ""
+            complete = before.topology_complete if before else True
+            listed[server] = Listed(drs, ec2, entries[server]._replace(ec2_hash=ec2_hash, topology_complete=complete))
+        return listed, problems
+
+    def _look_up(
+        self, servers: Iterable[DrsFacts]
+    ) -> tuple[dict[Origin | None, dict[str, dict[str, Any]]], list[Problem]]:
+        """Return the instances of each origin that answered, by ID, and a problem for each that did not."""
+        wanted: dict[Origin, list[str]] = {}
+        problems = []
+        for drs in servers:
+            origin = _origin(drs)
+            if drs.source_instance_id and origin:
+                wanted.setdefault(origin, []).append(drs.source_instance_id)
+            elif drs.source_instance_id:
+                message = f"{drs.source_instance_id}: DRS does not say in which account and region it runs"
+                problems.append(Problem(subject=drs.arn, code="ORIGIN_UNKNOWN", message=message))
+        found: dict[Origin | None, dict[str, dict[str, Any]]] = {}
+        with ThreadPoolExecutor(LOOK_UPS_AT_ONCE) as pool:
+            for origin, answer in zip(wanted, pool.map(self._instances, wanted.items()), strict=True):
+                if isinstance(answer, ServiceError):
+                    subject = f"EC2 of {'/'.join(origin)}"
+                    problems.append(Problem(subject=subject, code=answer.code, message=str(answer)))
+                else:
+                    found[origin] = answer
+        return found, problems
+
+    def _instances(self, asked: tuple[Origin, list[str]]) -> dict[str, dict[str, Any]] | ServiceError:
+        """Return the instances of one origin, or why they could not be had."""
+        (account_id, region), instance_ids = asked
+        account = self._accounts.read(account_id)
+        if account is None:
+            why = f"origin account {account_id} is not registered: register it as a source account"
+            return AccessDenied(why, "NOT_REGISTERED")
+        try:
+            return dict(self._ec2.instances(account, region, instance_ids))
+        except ServiceError as error:
+            return error
+
+    def _topologies(
+        self, account: Account, scope: Scope, servers: dict[str, DrsFacts], rows: dict[str, ServerRow]
+    ) -> dict[str, Topology]:
+        """Return the failback originals of those of `servers` for which they are not all known."""
+        lacking = sorted(server for server in servers if not _topology_known(rows.get(server)))
+        with ThreadPoolExecutor(CONFIGURATION_CALLS_AT_ONCE) as pool:
+            configurations = dict(zip(lacking, pool.map(self._configurations(account, scope), lacking), strict=True))
+        now = self._now()
+        seen = {}
+        for server, configuration in configurations.items():
+            drs, row = servers[server], rows.get(server)
+            origin = (drs.source_region, drs.source_account_id, drs.source_availability_zone)
+            replication = (scope.region, drs.staging_account_id)
+            known = row.topology if row else None
+            seen[server] = topology.merge(known, topology.first_seen(origin, replication, configuration, now))
+        return seen
+
+    def _configurations(self, account: Account, scope: Scope) -> "_Configurations":
+        return _Configurations(self._drs, account, scope.region)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+
+class _Configurations:
+    """Asks for replication configurations; stops asking where the account refuses or slows us down."""
+
+    def __init__(self, drs: Drs, account: Account, region: str) -> None:
+        self._drs = drs
+        self._account = account
+        self._region = region
+        self._stopped = False
+
+    def __call__(self, server: str) -> dict[str, Any] | None:
+        """Return the configuration of `server`; None where it cannot be had now: a later scan asks again."""
+        if self._stopped:
+            return None
+        try:
+            return self._drs.replication_configuration(self._account, self._region, server)
+        except (AccessDenied, Throttled):
+            self._stopped = True
+        except ServiceError:
+            pass
+        return None
+
+
+def failed_record(
+    scope: Scope, previous: ScanRecord | None, error: ServiceError, now: datetime, epoch: int
+) -> ScanRecord:
+    """Return the record of a scan that failed: state and message are new, what is known stays (R5.4)."""
+    before = previous or ScanRecord(
+        region=scope.region, account_id=scope.account_id, state=ScopeState.ERROR, last_checked=now
+    )
+    if isinstance(error, Uninitialized):
+        return before.uninitialized(str(error), now, epoch)
+    states: dict[type[ServiceError], ScopeState] = {
+        Throttled: ScopeState.THROTTLED,
+        AccessDenied: ScopeState.ACCESS_DENIED,
+        NotOptedIn: ScopeState.NOT_OPTED_IN,
+    }
+    return before.failed(states.get(type(error), ScopeState.ERROR), str(error), now, epoch)
+
+
+def _complete_record(scope: Scope, listed: Iterable[Listed], now: datetime, epoch: int) -> ScanRecord:
+    servers = [found.drs for found in listed]
+    return ScanRecord(
+        region=scope.region,
+        account_id=scope.account_id,
+        state=ScopeState.AVAILABLE,
+        server_count=len(servers),
+        replicating_count=sum(drs.replication_state == CONTINUOUS for drs in servers),
+        extended_count=sum(drs.extended for drs in servers),
+        last_checked=now,
+        last_success=now,
+        epoch=epoch,
+    )
+
+
+def _hashes(entry: Telemetry) -> tuple[str, str]:
+    return entry.drs_hash, entry.ec2_hash
+
+
+def _origin(drs: DrsFacts) -> Origin | None:
+    return (drs.source_account_id, drs.source_region) if drs.source_account_id and drs.source_region else None
+
+
+def _topology_known(row: ServerRow | None) -> bool:
+    return row is not None and row.topology is not None and row.topology.complete
+
+
+def _settled(found: Listed, seen: Topology | None) -> Telemetry:
+    return found.entry._replace(topology_complete=seen.complete) if seen else found.entry
+
+
+def _entry_of(row: ServerRow) -> Telemetry:
+    """Return what finding changes needs of a stored row."""
+    return Telemetry(drs_hash=row.drs_hash or "", ec2_hash=row.ec2_hash or "", topology_complete=_topology_known(row))
+
+
+def _update(
+    scope: Scope, server: str, found: Listed, row: ServerRow | None, seen: Topology | None, now: datetime
+) -> UpdateServer | None:
+    """Return the update that brings a server's row up to date, or None where the row says it all."""
+    fresh = row is None or not row.living
+    values: dict[str, Any] = {}
+    if fresh or row is None or row.drs_hash != found.entry.drs_hash:
+        values |= {**_attributes(found.drs), "drsHash": found.entry.drs_hash}
+    if found.ec2 and (row is None or row.ec2_hash != found.entry.ec2_hash):
+        values |= {**_attributes(found.ec2), "ec2Hash": found.entry.ec2_hash}
+    if seen and (row is None or seen != row.topology):
+        values["topology"] = seen.item()
+    if not values:
+        return None
+    moment = iso(now)
+    identity = {"accountId": scope.account_id, "scope": scope.key, "lastUpdated": moment, "deletedAt": None}
+    return UpdateServer(server, scope, {**values, **identity}, first={"firstSeen": moment})
+
+
+def _attributes(facts: DrsFacts | Ec2Facts) -> dict[str, Any]:
+    """Return every attribute of `facts`; absent ones as None, so that what DRS no longer says is removed."""
+    return facts.model_dump(by_alias=True)
+
+
+def _bury(scope: Scope, row: ServerRow | None, now: datetime) -> Iterator[Write]:
+    """Yield what turns a server that is gone into a tombstone; an extension is not to be made again unasked (R3.5)."""
+    if row is None or not row.living or row.account_id != scope.account_id:
+        return
+    moment = iso(now)
+    yield UpdateServer(row.source_server_id, scope, {"deletedAt": moment, "lastUpdated": moment, "scope": None})
+    if row.staging_status == EXTENDED and row.staging_source_server_arn:
+        why = f"its extension {row.source_server_id} was removed from {scope.account_id}"
+        yield refuse(scope, row.staging_source_server_arn, RefusalReason.REMOVED, why, now)
+
+
+def _calls_for_tags(found: Listed, row: ServerRow | None) -> bool:
+    """Return whether a changed server may call for tags: it is new, or what its tags depend on is not what it was."""
+    if row is None or not row.living:
+        return True
+    drs = found.drs
+    return (
+        row.drs_tags != drs.drs_tags
+        or (row.replication_direction, row.replication_state == DISCONNECTED)
+        != (drs.replication_direction, drs.replication_state == DISCONNECTED)
+        or (
+            found.ec2 is not None
+            and (row.source_tags, row.instance_state) != (found.ec2.source_tags, found.ec2.instance_state)
+        )
+    )
+
+
+def _version(lease: Lease, *, changed: bool, before: int) -> int:
+    """Return the version that a scan record carries: this scan's epoch where it changed, else the one before."""
+    return lease.epoch if changed else before

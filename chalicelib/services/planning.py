@@ -1,0 +1,221 @@
+"""Planning: which work is done now (R1, R4 to R6).
+
+A schedule's tick plans what is due, from an index by due time: its cost grows with what is due, never with accounts x
+regions. A sync on request plans the active scopes, or those that are named. Where nothing was ever synced, or
+filtering is off, every scope is planned.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, TypeVar
+from uuid import uuid4
+
+from ..domain.accounts import Account, AccountKind, AccountStatus
+from ..domain.results import Run, RunMode
+from ..domain.scopes import Scope
+from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage, slack
+from ..errors import InvalidRequest, NotFound
+from ..observability import count, logger, percent
+from .active_region_filter import ActiveRegionFilter, Decision
+from .ports import Accounts, Clock, DrsRegions, Queue, Runs, Scans, WorkStates
+
+WRITES_AT_ONCE = 8
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class SyncRequest(NamedTuple):
+    """A sync that somebody asks for.
+
+    Attributes:
+        kind: what to sync.
+        scopes: which scopes; None: the active ones.
+        dry_run: whether only to say what would be done (tags and staging).
+        retry_refused: staging: whether to try again what was refused or removed.
+        requested_by: who asks.
+    """
+
+    kind: WorkKind
+    scopes: list[Scope] | None = None
+    dry_run: bool = False
+    retry_refused: bool = False
+    requested_by: str = "operator"
+
+
+class Plan(NamedTuple):
+    """What was chosen, how, and how many of it are looks at idle scopes."""
+
+    mode: RunMode
+    asked: dict[WorkId, int]
+    probes: int = 0
+
+
+class Planner:
+    """Plans runs: asks for work, sends its messages, stores the run."""
+
+    def __init__(
+        self,
+        region_filter: ActiveRegionFilter,
+        accounts: Accounts,
+        scans: Scans,
+        work_states: WorkStates,
+        queue: Queue,
+        runs: Runs,
+        drs_regions: DrsRegions,
+        clock: Clock,
+        *,
+        cadence: Cadence,
+        redeliver_after: int,
+        run_retention_days: int,
+    ) -> None:
+        self._filter = region_filter
+        self._accounts = accounts
+        self._scans = scans
+        self._work_states = work_states
+        self._queue = queue
+        self._runs = runs
+        self._drs_regions = drs_regions
+        self._clock = clock
+        self._cadence = cadence
+        self._redeliver_after = redeliver_after
+        self._run_retention = timedelta(days=run_retention_days)
+
+    def tick(self, kind: WorkKind) -> Run:
+        """Plan what is due of `kind`, for a schedule. A run with nothing planned is not stored."""
+        decision = self._filter.decide()
+        plan = self._plan_due(kind, decision) if decision.filtered else self._plan_everything(kind, decision)
+        return self._start(kind, plan, decision, "schedule")
+
+    def sync(self, request: SyncRequest) -> Run:
+        """Plan a sync that somebody asks for.
+
+        Raises:
+            NotFound: where a named scope's account is not registered.
+            InvalidRequest: where a named scope cannot have such work.
+        """
+        if request.dry_run and request.kind is WorkKind.INVENTORY:
+            raise InvalidRequest("dryRun: an inventory sync only reads customer accounts; there is nothing to try out")
+        decision = self._filter.decide()
+        if request.scopes is not None:
+            plan = Plan(RunMode.NAMED, self._ask(self._named(request), request))
+        elif decision.filtered:
+            plan = Plan(RunMode.ACTIVE, self._ask(self._active(request.kind, decision), request))
+        else:
+            plan = self._plan_everything(request.kind, decision, request)
+        return self._start(request.kind, plan, decision, request.requested_by, dry_run=request.dry_run)
+
+    def _plan_due(self, kind: WorkKind, decision: Decision) -> Plan:
+        now = int(self._clock())
+        due = list(self._work_states.due(kind, now + slack(self._cadence.interval(kind))))
+        active = set(decision.regions)
+        chosen = [work for work in due if kind is WorkKind.INVENTORY or work.work.scope.region in active]
+        _at_once(self._work_states.retire, set(due) - set(chosen))
+        claims = _at_once(lambda work: self._work_states.claim(work, now, now + self._redeliver_after), chosen)
+        mine = [(work, wanted) for work, wanted in zip(chosen, claims, strict=True) if wanted is not None]
+        probes = sum(work.probe for work, _ in mine)
+        return Plan(RunMode.DUE, {work.work: wanted for work, wanted in mine}, probes)
+
+    def _plan_everything(self, kind: WorkKind, decision: Decision, request: SyncRequest | None = None) -> Plan:
+        """Plan every scope; where nothing was ever synced, inventory first: its scans fill the status table."""
+        mode = RunMode.FALLBACK if decision.fallback else RunMode.ALL
+        asked = self._ask(self._every(kind), request or SyncRequest(kind))
+        if decision.fallback and kind is not WorkKind.INVENTORY:
+            asked |= self._ask(self._every(WorkKind.INVENTORY), SyncRequest(WorkKind.INVENTORY))
+        return Plan(mode, asked)
+
+    def _ask(self, works: Iterable[WorkId], request: SyncRequest) -> dict[WorkId, int]:
+        again = int(self._clock()) + self._redeliver_after
+        wanted = [WorkId(work.kind, work.scope, request.dry_run) for work in works]
+        refused = request.retry_refused and request.kind is WorkKind.STAGING
+        asked = _at_once(lambda work: self._work_states.ask(work, again, retry_refused=refused), wanted)
+        return dict(zip(wanted, asked, strict=True))
+
+    def _named(self, request: SyncRequest) -> list[WorkId]:
+        accounts: dict[str, Account] = {}
+        for scope in request.scopes or []:
+            account = accounts.get(scope.account_id) or self._accounts.read(scope.account_id)
+            if account is None:
+                raise NotFound(f"account {scope.account_id} is not registered")
+            if scope.region not in self._drs_regions(account.partition):
+                raise InvalidRequest(f"scopes: '{scope.region}' is not a DRS region of partition {account.partition}")
+            if not _can_have(account, request.kind):
+                raise InvalidRequest(f"scopes: {account.kind} account {account.account_id} has no {request.kind} work")
+            accounts[scope.account_id] = account
+        return [WorkId(request.kind, scope) for scope in dict.fromkeys(request.scopes or [])]
+
+    def _active(self, kind: WorkKind, decision: Decision) -> list[WorkId]:
+        """Return the work of every active scope, from the scan records of the active regions."""
+        active = [scan.scope for region in decision.regions for scan in self._scans.of_region(region) if scan.active]
+        if kind is not WorkKind.STAGING:
+            return [WorkId(kind, scope) for scope in active]
+        targets = {account: self._accounts.targets_of(account) for account in {scope.account_id for scope in active}}
+        scopes = {Scope(target, scope.region) for scope in active for target in targets[scope.account_id]}
+        return [WorkId(kind, scope) for scope in sorted(scopes)]
+
+    def _every(self, kind: WorkKind) -> list[WorkId]:
+        """Return the work of every scope of every account: accounts x regions, for fallback and kill switch only."""
+        return [
+            WorkId(kind, Scope(account.account_id, region))
+            for account in self._accounts.read_all()
+            if account.status is AccountStatus.ACTIVE and _can_have(account, kind)
+            for region in self._drs_regions(account.partition)
+        ]
+
+    def _start(
+        self, kind: WorkKind, plan: Plan, decision: Decision, requested_by: str, *, dry_run: bool = False
+    ) -> Run:
+        """Send the messages of what was planned, store the run and report it.
+
+        The items want the work before a message is sent: what stops half-way comes due again by itself.
+        """
+        self._queue.send(WorkMessage.about(work, _status_version(work, decision)) for work in plan.asked)
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        run = Run(
+            run_id=f"{now:%Y%m%dT%H%M%SZ}-{kind}-{uuid4().hex[:8]}",
+            kind=kind,
+            mode=plan.mode,
+            dry_run=dry_run,
+            requested_by=requested_by,
+            created_at=now,
+            regions_used=sorted({work.scope.region for work in plan.asked}),
+            regions_skipped=decision.skipped,
+            planned_scopes=len(plan.asked),
+            probes=plan.probes,
+            total_scopes=max(decision.total_scopes, len({work.scope for work in plan.asked})),
+            expires_at=int((now + self._run_retention).timestamp()),
+        )
+        if plan.asked:
+            self._runs.store(run, plan.asked)
+        self._report(run)
+        return run
+
+    @staticmethod
+    def _report(run: Run) -> None:
+        skipped = run.total_scopes - run.planned_scopes
+        reduction = 100 * skipped / run.total_scopes if run.total_scopes else 0.0
+        logger.info(
+            f"{run.kind}: planned {run.planned_scopes} of {run.total_scopes} scopes, {reduction:.1f} % fewer",
+            run=run.run_id,
+            mode=run.mode,
+            probes=run.probes,
+        )
+        percent("APICallReduction", reduction)
+        count("ScopesPlanned", run.planned_scopes)
+        count("ProbesPlanned", run.probes)
+
+
+def _at_once(write: Callable[[In], Out], values: Iterable[In]) -> list[Out]:
+    with ThreadPoolExecutor(WRITES_AT_ONCE) as pool:
+        return list(pool.map(write, values))
+
+
+def _can_have(account: Account, kind: WorkKind) -> bool:
+    return account.kind is AccountKind.TARGET if kind is WorkKind.STAGING else account.has_drs
+
+
+def _status_version(work: WorkId, decision: Decision) -> int | None:
+    """Return the version of the region's row that the work was planned from; None where it was not filtered by it."""
+    status = decision.statuses.get(work.scope.region)
+    return status.version if status and decision.filtered and status.active else None

@@ -1,0 +1,72 @@
+"""What a scan record's change sets off: region status, cache invalidation, work (R5.1, R15).
+
+The record is written last in a scan, in one transaction with the list of the scope's servers: whoever is woken by it
+sees all that the scan wrote. Safe to repeat and to reorder: the fold reads the table, and asking for work twice is
+one more run.
+"""
+
+from ..domain.regions import RegionStatus, ScanRecord
+from ..domain.scopes import Scope
+from ..domain.work import WorkId, WorkKind, WorkMessage
+from ..observability import logger
+from .active_region_filter import ActiveRegionFilter
+from .ports import Accounts, Clock, Queue, RegionStatuses, Scans, WorkStates
+from .region_status import refresh_region
+
+
+class ScanReactions:
+    """Reacts to the changed scan records of one region at a time."""
+
+    def __init__(
+        self,
+        region_filter: ActiveRegionFilter,
+        accounts: Accounts,
+        scans: Scans,
+        statuses: RegionStatuses,
+        work_states: WorkStates,
+        queue: Queue,
+        clock: Clock,
+        redeliver_after: int,
+    ) -> None:
+        self._filter = region_filter
+        self._accounts = accounts
+        self._scans = scans
+        self._statuses = statuses
+        self._work_states = work_states
+        self._queue = queue
+        self._clock = clock
+        self._redeliver_after = redeliver_after
+
+    def react(self, region: str, changes: list[tuple[ScanRecord | None, ScanRecord]]) -> None:
+        """Fold the status of `region`, then ask for the work that its changed records call for.
+
+        Args:
+            region: the region that all of `changes` are about.
+            changes: scan records before and after.
+        """
+        status = refresh_region(region, self._scans, self._statuses)
+        self._filter.invalidate()
+        wanted = {work for before, after in changes for work in self._wanted(before, after)}
+        if wanted:
+            self._ask(sorted(wanted), status)
+
+    def _wanted(self, before: ScanRecord | None, after: ScanRecord) -> list[WorkId]:
+        """Return the work that a record's change calls for: tags of its scope, extension of its servers."""
+        if not after.active:
+            return []
+        works = []
+        appeared = before is None or not before.active
+        if appeared or before is None or before.tags_version != after.tags_version:
+            works.append(WorkId(WorkKind.TAGS, after.scope))
+        if appeared or before is None or before.servers_version != after.servers_version:
+            targets = self._accounts.targets_of(after.account_id)
+            works += [WorkId(WorkKind.STAGING, Scope(target, after.region)) for target in targets]
+        return works
+
+    def _ask(self, works: list[WorkId], status: RegionStatus | None) -> None:
+        again = int(self._clock()) + self._redeliver_after
+        for work in works:
+            self._work_states.ask(work, again)
+        version = status.version if status else None
+        self._queue.send(WorkMessage.about(work, version) for work in works)
+        logger.info("asked for work", works=[work.key for work in works])

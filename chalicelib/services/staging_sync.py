@@ -1,0 +1,354 @@
+"""Staging sync of one target scope: extend what its staging accounts hold (R3).
+
+Reads the inventory first: where nothing is new, DRS is not called. Safe to repeat: what is to be extended is confirmed
+with the target's own DRS, and DRS itself refuses a second extension of a server.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from ..domain.accounts import Account, Membership
+from ..domain.extension import Refusal, RefusalReason, admitted, candidates, refuse
+from ..domain.leases import Lease, Outcome, Taken
+from ..domain.regions import ScopeState
+from ..domain.results import MOST_REPORTED, Problem, WorkResult, trimmed
+from ..domain.scopes import Scope
+from ..domain.servers import EXTENSION_ERROR, ServerRow, Telemetry
+from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage, next_tick
+from ..errors import AccessDenied, NotFound, QuotaExceeded, Refused, ResourceNotFound, ServiceError, Throttled
+from ..observability import logger
+from .active_region_filter import ActiveRegionFilter
+from .ports import (
+    Accounts,
+    CallCount,
+    Clock,
+    DrsChanges,
+    Inventory,
+    Queue,
+    Refusals,
+    Scans,
+    Telemetries,
+    WorkStates,
+    Writer,
+)
+
+CALLS_AT_ONCE = 4
+SAFETY_SECONDS = 60  # what has to be left of the lease when a further extension is begun; its invocation ends before
+
+
+_REASONS: dict[type, RefusalReason] = {
+    Refused: RefusalReason.REFUSED,
+    AccessDenied: RefusalReason.NOT_TRUSTED,
+    QuotaExceeded: RefusalReason.QUOTA,
+    ResourceNotFound: RefusalReason.NOT_EXTENSIBLE,
+}
+
+
+class Limits(NamedTuple):
+    """How much one run may extend, and how much a target scope may hold."""
+
+    extensions_per_run: int
+    servers_per_scope: int
+    redeliver_after: int
+
+
+class Original(NamedTuple):
+    """A staging server that may be extended: where it is listed, and by which ID."""
+
+    arn: str
+    scope: Scope
+    source_server_id: str
+
+
+class Attempt(NamedTuple):
+    """The outcome of one extension; `error` is None where it was made, or found to be there."""
+
+    arn: str
+    error: ServiceError | None
+
+
+class StagingSync:
+    """Extends staging servers into one target scope at a time."""
+
+    def __init__(
+        self,
+        region_filter: ActiveRegionFilter,
+        accounts: Accounts,
+        scans: Scans,
+        telemetries: Telemetries,
+        inventory: Inventory,
+        refusals: Refusals,
+        work_states: WorkStates,
+        queue: Queue,
+        writer: Writer,
+        drs: DrsChanges,
+        calls: CallCount,
+        clock: Clock,
+        cadence: Cadence,
+        limits: Limits,
+    ) -> None:
+        self._filter = region_filter
+        self._accounts = accounts
+        self._scans = scans
+        self._telemetries = telemetries
+        self._inventory = inventory
+        self._refusals = refusals
+        self._work_states = work_states
+        self._queue = queue
+        self._writer = writer
+        self._drs = drs
+        self._calls = calls
+        self._clock = clock
+        self._cadence = cadence
+        self._limits = limits
+
+    def sync(self, taken: Taken, message: WorkMessage) -> Outcome:
+        """Extend what is new in the target's staging accounts, or say what would be done.
+
+        Raises:
+            NotFound: where the target is not registered.
+            LeaseLost: where a newer epoch has begun.
+        """
+        lease, scope = taken.lease, taken.lease.work.scope
+        mark, version = self._calls.mark(), message.status_version
+        if version is not None and not self._filter.is_active(scope.region, version):
+            return Outcome(self._result(lease, mark, reason="the region is not active"), None)
+        target = self._accounts.read(scope.account_id)
+        if target is None:
+            raise NotFound(f"account {scope.account_id} is not registered")
+        memberships = self._active_memberships(scope)
+        if not memberships:
+            return Outcome(self._result(lease, mark, reason="none of its staging accounts is active here"), None)
+        result = self.auto_extend_staging_servers(lease, target, memberships, mark)
+        due = None if message.dry_run else next_tick(int(self._clock()), lease.tick_at, self._cadence.staging)
+        return Outcome(result, due)
+
+    def auto_extend_staging_servers(
+        self, lease: Lease, target: Account, memberships: list[Membership], mark: object
+    ) -> WorkResult:
+        """Extend the servers of the staging accounts of `memberships` that `target` lacks.
+
+        Raises:
+            TableUnavailable: where the inventory cannot be read: nothing is extended on a guess.
+        """
+        scope, now = lease.work.scope, self._now()
+        originals = {
+            original.arn: original
+            for membership in memberships
+            for original in self.get_staging_account_servers(Scope(membership.staging_account_id, scope.region))
+        }
+        extended = self.get_extended_source_servers(scope)
+        refused = {} if lease.retry_refused else self._refusals.of_target(scope)
+        errors = self._extension_errors(scope, extended, refused, now)
+        wanted = candidates(originals, (entry.extends for entry in extended.values()), refused, now)
+        counts = {"originals": len(originals), "extended_before": len(extended), "candidates": len(wanted)}
+        if not wanted:
+            self._record(lease, errors)
+            return self._result(lease, mark, counts, map(_problem, errors))
+        admitted_now, excluded = self._admitted(scope, [originals[arn] for arn in wanted], memberships, refused)
+        chosen, over_quota = self._within_quota(scope, admitted_now, refused)
+        confirmed, not_confirmed = self._confirm(target, scope, chosen[: self._limits.extensions_per_run], refused)
+        put_off = [*excluded, *over_quota, *not_confirmed]
+        counts = {**counts, "left": max(0, len(chosen) - self._limits.extensions_per_run)}
+        if lease.work.dry_run:
+            counts = {**counts, "would_extend": len(confirmed), "would_refuse": len(put_off)}
+            result = self._result(lease, mark, counts, map(_problem, [*errors, *put_off]))
+            changes = [{"extend": original.arn, "into": target.account_id} for original in confirmed]
+            return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
+        attempts = self._extend(lease, target, confirmed)
+        made = [attempt.arn for attempt in attempts if attempt.error is None]
+        failed = [attempt for attempt in attempts if attempt.error is not None]
+        put_off += self._refused(scope, failed, refused)
+        self._record(lease, [*errors, *put_off])
+        for arn in made:
+            if arn in refused or lease.retry_refused:
+                self._refusals.forget(scope, arn)
+        if made or any(refusal.reason is RefusalReason.NOT_EXTENSIBLE for refusal in put_off):
+            self._want_inventory(scope)
+        counts = {**counts, "extended": len(made), "refused": len(put_off), "failed": len(failed)}
+        passing = [_failure(attempt) for attempt in failed]
+        known = {problem.subject for problem in passing}
+        others = [
+            _problem(refusal) for refusal in [*errors, *put_off] if refusal.staging_source_server_arn not in known
+        ]
+        return self._result(lease, mark, counts, [*passing, *others])
+
+    def get_staging_account_servers(self, staging: Scope) -> list[Original]:
+        """Return the servers of a staging scope that may be extended, from its last complete scan."""
+        telemetry = self._telemetries.read(staging)
+        servers = telemetry.servers if telemetry else {}
+        found = [Original(entry.original, staging, server) for server, entry in servers.items() if entry.original]
+        logger.info(f"Retrieved {len(found)} servers from inventory database", scope=staging.key)
+        return found
+
+    def get_extended_source_servers(self, target: Scope) -> dict[str, Telemetry]:
+        """Return the extensions that a target scope holds, in error or not, by ID, from its last complete scan."""
+        telemetry = self._telemetries.read(target)
+        servers = telemetry.servers if telemetry else {}
+        return {server: entry for server, entry in servers.items() if entry.extends}
+
+    def extend_source_server(self, lease: Lease, target: Account, original: Original) -> Attempt:
+        """Extend one server, unless the lease is about to run out."""
+        if self._clock() > lease.until - SAFETY_SECONDS:
+            return Attempt(original.arn, ServiceError("no time left in this run", "OUT_OF_TIME"))
+        try:
+            self._drs.extend(target, original.scope.region, original.arn)
+        except ServiceError as error:
+            return Attempt(original.arn, error)
+        return Attempt(original.arn, None)
+
+    def _active_memberships(self, scope: Scope) -> list[Membership]:
+        """Return the target's memberships whose staging account holds servers in the region (R3.1)."""
+        memberships = self._accounts.memberships(scope.account_id)
+        scopes = [Scope(membership.staging_account_id, scope.region) for membership in memberships]
+        active = {scan.account_id for scan in self._scans.of_scopes(scopes) if scan.active}
+        return [membership for membership in memberships if membership.staging_account_id in active]
+
+    def _extension_errors(
+        self, scope: Scope, extended: dict[str, Telemetry], refused: dict[str, Refusal], now: datetime
+    ) -> list[Refusal]:
+        """Return a refusal, with the service's message, for each extension in error that has none in force (R3.6)."""
+        broken = {
+            server: entry.extends
+            for server, entry in extended.items()
+            if entry.extension == EXTENSION_ERROR and (entry.extends not in refused or refused[entry.extends].due(now))
+        }
+        rows = self._inventory.read((server, scope.region) for server in broken)
+        return [
+            refuse(
+                scope,
+                arn,
+                RefusalReason.EXTENSION_ERROR,
+                _extension_message(rows.get(server)),
+                now,
+                refused.get(arn),
+            )
+            for server, arn in sorted(broken.items())
+        ]
+
+    def _admitted(
+        self, scope: Scope, originals: list[Original], memberships: list[Membership], refused: dict[str, Refusal]
+    ) -> tuple[list[Original], list[Refusal]]:
+        """Return which of `originals` their membership's tags let in, and a refusal for each of the others."""
+        rules = {membership.staging_account_id: membership for membership in memberships}
+        rows = self._inventory.read((original.source_server_id, scope.region) for original in originals)
+        chosen, excluded = [], []
+        for original in originals:
+            row, rule = rows.get(original.source_server_id), rules[original.scope.account_id]
+            if row is None or not row.living:
+                continue  # gone since the scan that listed it
+            if admitted({**row.drs_tags, **row.source_tags}, rule.include_tags, rule.exclude_tags):
+                chosen.append(original)
+            else:
+                why = f"{row.hostname or row.source_server_id}: excluded by the tags of the membership"
+                excluded.append(self._refuse(scope, original.arn, RefusalReason.EXCLUDED, why, refused))
+        return chosen, excluded
+
+    def _within_quota(
+        self, scope: Scope, originals: list[Original], refused: dict[str, Refusal]
+    ) -> tuple[list[Original], list[Refusal]]:
+        """Return those for which the target scope has room; where its count is unknown, DRS itself decides."""
+        scan = self._scans.read(scope)
+        if scan is None or scan.last_success is None:
+            return originals, []
+        room = max(0, self._limits.servers_per_scope - scan.server_count)
+        why = f"{scope.account_id} holds {scan.server_count} of {self._limits.servers_per_scope} servers"
+        over = originals[room:]
+        return originals[:room], [self._refuse(scope, o.arn, RefusalReason.QUOTA, why, refused) for o in over]
+
+    def _confirm(
+        self, target: Account, scope: Scope, originals: list[Original], refused: dict[str, Refusal]
+    ) -> tuple[list[Original], list[Refusal]]:
+        """Return which of `originals` the target's DRS still lists as extensible, and why not the others."""
+        confirmed, others = [], []
+        for staging_account_id in sorted({original.scope.account_id for original in originals}):
+            some = [original for original in originals if original.scope.account_id == staging_account_id]
+            try:
+                extensible = self._drs.extensible(target, scope.region, staging_account_id)
+            except Throttled:
+                continue  # nothing is known of these; they are candidates again next time
+            except ServiceError as error:
+                reason = RefusalReason.NOT_TRUSTED if isinstance(error, AccessDenied) else RefusalReason.REFUSED
+                others += [self._refuse(scope, o.arn, reason, str(error), refused) for o in some]
+                continue
+            why = f"DRS of {target.account_id} does not list it as extensible"
+            for original in some:
+                if original.arn in extensible:
+                    confirmed.append(original)
+                else:
+                    reason = RefusalReason.NOT_EXTENSIBLE
+                    others.append(self._refuse(scope, original.arn, reason, why, refused))
+        return confirmed, others
+
+    def _extend(self, lease: Lease, target: Account, originals: list[Original]) -> list[Attempt]:
+        """Extend `originals`; what DRS refuses is listed again: what is not left to extend was extended meanwhile."""
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+            attempts = list(pool.map(lambda original: self.extend_source_server(lease, target, original), originals))
+        refused = {attempt.arn for attempt in attempts if isinstance(attempt.error, Refused)}
+        stagings = {original.scope.account_id for original in originals if original.arn in refused}
+        left: set[str] = set()
+        for staging_account_id in sorted(stagings):
+            left |= self._drs.extensible(target, lease.work.scope.region, staging_account_id).keys()
+        return [Attempt(a.arn, None) if a.arn in refused and a.arn not in left else a for a in attempts]
+
+    def _refused(self, scope: Scope, failed: list[Attempt], before: dict[str, Refusal]) -> list[Refusal]:
+        """Return refusals for what DRS will not do; what may pass by itself gets none, and is tried next time."""
+        return [
+            self._refuse(scope, attempt.arn, reason, str(attempt.error), before)
+            for attempt in failed
+            if (reason := _REASONS.get(type(attempt.error)))
+        ]
+
+    def _refuse(
+        self, scope: Scope, arn: str, reason: RefusalReason, message: str, before: dict[str, Refusal]
+    ) -> Refusal:
+        return refuse(scope, arn, reason, message, self._now(), before.get(arn))
+
+    def _record(self, lease: Lease, refusals: list[Refusal]) -> None:
+        if not lease.work.dry_run:
+            self._writer.write(lease, list(refusals))
+
+    def _want_inventory(self, target: Scope) -> None:
+        """Have the target scope scanned, so that its extensions appear and get their tags."""
+        work = WorkId(WorkKind.INVENTORY, target)
+        self._work_states.ask(work, int(self._clock()) + self._limits.redeliver_after)
+        self._queue.send([WorkMessage.about(work)])
+
+    def _result(
+        self,
+        lease: Lease,
+        mark: object,
+        counts: dict[str, int] | None = None,
+        problems: Iterable[Problem] = (),
+        reason: str | None = None,
+    ) -> WorkResult:
+        found = list(problems)
+        throttled = any(problem.code == "ThrottlingException" for problem in found)
+        return WorkResult(
+            finished_at=self._now(),
+            epoch=lease.epoch,
+            state=ScopeState.THROTTLED if throttled else ScopeState.AVAILABLE,
+            message=reason,
+            calls=self._calls.since(mark),
+            counts={**(counts or {}), "problems": len(found)},
+            problems=trimmed(found),
+        )
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _extension_message(row: ServerRow | None) -> str:
+    said = row.staging_error if row else None
+    return said or "DRS reports EXTENSION_ERROR without a message"
+
+
+def _problem(refusal: Refusal) -> Problem:
+    return Problem(subject=refusal.staging_source_server_arn, code=refusal.reason, message=refusal.message)
+
+
+def _failure(attempt: Attempt) -> Problem:
+    code = attempt.error.code if attempt.error else ""
+    return Problem(subject=attempt.arn, code=code, message=str(attempt.error))

@@ -1,0 +1,261 @@
+"""Tag sync of one scope: EC2's tags onto the DRS servers (R2).
+
+Works from the inventory: where nothing changed since the last complete run, one item is read and DRS is not called.
+Safe to repeat: setting a tag again is harmless, and what this product is about to write is noted first (`intent`), so
+that a worker that dies between DRS and the inventory leaves no tag without an owner.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from ..domain import tags
+from ..domain.accounts import Account
+from ..domain.leases import Lease, Outcome, Taken
+from ..domain.records import iso
+from ..domain.regions import ScanRecord, ScopeState
+from ..domain.results import MOST_REPORTED, Problem, WorkResult, trimmed
+from ..domain.scopes import Scope
+from ..domain.servers import DISCONNECTED, FAILBACK, InstanceState, ServerRow, content_hash
+from ..domain.tags import TagChange
+from ..domain.work import Cadence, WorkMessage, next_tick
+from ..domain.writes import UpdateServer, Write
+from ..errors import AccessDenied, NotFound, NotOptedIn, ServiceError, Throttled
+from .active_region_filter import ActiveRegionFilter
+from .ports import Accounts, CallCount, Clock, DrsChanges, Inventory, Scans, Telemetries, WorkStates, Writer
+
+SERVERS_AT_ONCE = 50  # one write-ahead note for so many
+CALLS_AT_ONCE = 8
+SCOPE_WIDE = (AccessDenied, Throttled, NotOptedIn)  # what will meet the next server as well
+
+
+class Planned(NamedTuple):
+    """One server and what to do with its tags."""
+
+    row: ServerRow
+    change: TagChange
+
+
+class TagSync:
+    """Syncs the tags of one scope at a time."""
+
+    def __init__(
+        self,
+        region_filter: ActiveRegionFilter,
+        accounts: Accounts,
+        scans: Scans,
+        telemetries: Telemetries,
+        inventory: Inventory,
+        work_states: WorkStates,
+        writer: Writer,
+        drs: DrsChanges,
+        calls: CallCount,
+        clock: Clock,
+        cadence: Cadence,
+    ) -> None:
+        self._filter = region_filter
+        self._accounts = accounts
+        self._scans = scans
+        self._telemetries = telemetries
+        self._inventory = inventory
+        self._work_states = work_states
+        self._writer = writer
+        self._drs = drs
+        self._calls = calls
+        self._clock = clock
+        self._cadence = cadence
+
+    def sync(self, taken: Taken, message: WorkMessage) -> Outcome:
+        """Bring the tags of the scope's servers up to date, or say what would be done.
+
+        Raises:
+            NotFound: where the account is not registered.
+            LeaseLost: where a newer epoch has begun.
+        """
+        lease, scope = taken.lease, taken.lease.work.scope
+        mark = self._calls.mark()
+        version = message.status_version
+        if version is not None and not self._filter.is_active(scope.region, version):
+            return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the region is not active"), None)
+        scan = self._scans.read(scope)
+        if scan is None or not scan.active:
+            return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the scope is not active"), None)
+        due = None if message.dry_run else next_tick(int(self._clock()), lease.tick_at, self._cadence.tags)
+        if _in_place(taken, scan, message):
+            counts = {"servers": scan.server_count, "unchanged": scan.server_count}
+            return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, counts, tags_version=scan.tags_version), due)
+        return Outcome(self._sync(taken, scan, mark), due)
+
+    def _sync(self, taken: Taken, scan: ScanRecord, mark: object) -> WorkResult:
+        lease, scope = taken.lease, taken.lease.work.scope
+        account = self._accounts.read(scope.account_id)
+        if account is None:
+            raise NotFound(f"account {scope.account_id} is not registered")
+        rows = self._rows(scope)
+        skipped = [problem for row in rows if (problem := skip_reason(row))]
+        eligible = [row for row in rows if skip_reason(row) is None]
+        planned = [Planned(row, _change(row, taken.intent)) for row in eligible]
+        overflow = [_overflow(plan) for plan in planned if plan.change.overflow]
+        open_plans = [plan for plan in planned if not plan.change.empty or _owns_otherwise(plan)]
+        counts = {
+            "servers": len(rows),
+            "skipped": len(skipped),
+            "overflow": len(overflow),
+            "unchanged": len(planned) - len(open_plans),
+        }
+        if lease.work.dry_run:
+            changes = [_described(plan) for plan in open_plans if not plan.change.empty]
+            counts = {**counts, "would_tag": len(changes)}
+            result = self._result(lease, ScopeState.AVAILABLE, mark, counts, [*skipped, *overflow])
+            return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
+        failures = self._apply(lease, account, open_plans)
+        counts = {**counts, "tagged": len(open_plans) - len(failures), "failed": len(failures)}
+        state = ScopeState.THROTTLED if any(f.code in _SLOW_DOWN for f in failures) else ScopeState.AVAILABLE
+        version = None if failures else scan.tags_version
+        return self._result(lease, state, mark, counts, [*failures, *skipped, *overflow], tags_version=version)
+
+    def _rows(self, scope: Scope) -> list[ServerRow]:
+        """Return the scope's living servers: the list from its telemetry, the rows from the table itself."""
+        telemetry = self._telemetries.read(scope)
+        servers = telemetry.servers if telemetry else {}
+        rows = self._inventory.read((server, scope.region) for server in servers)
+        return sorted((row for row in rows.values() if row.living), key=lambda row: row.source_server_id)
+
+    def _apply(self, lease: Lease, account: Account, plans: list[Planned]) -> list[Problem]:
+        """Write the planned tags, first to DRS, then to the inventory; return what failed."""
+        failures: list[Problem] = []
+        for start in range(0, len(plans), SERVERS_AT_ONCE):
+            some = plans[start : start + SERVERS_AT_ONCE]
+            self._work_states.intend(lease, {plan.row.source_server_id: sorted(plan.change.put) for plan in some})
+            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+                errors = list(pool.map(_Change(self._drs, account, lease.work.scope.region), some))
+            done = [plan for plan, error in zip(some, errors, strict=True) if error is None]
+            self._writer.write(lease, [_recorded(plan, lease.work.scope, self._now()) for plan in done])
+            failures += [_problem(p.row, e) for p, e in zip(some, errors, strict=True) if e is not None]
+            if any(isinstance(error, SCOPE_WIDE) for error in errors):
+                left = plans[start + SERVERS_AT_ONCE :]
+                why = ServiceError("not tried: the servers before it were refused", "NOT_TRIED")
+                return failures + [_problem(plan.row, why) for plan in left]
+        return failures
+
+    def _result(
+        self,
+        lease: Lease,
+        state: ScopeState,
+        mark: object,
+        counts: dict[str, int] | None = None,
+        problems: Iterable[Problem] = (),
+        *,
+        reason: str | None = None,
+        tags_version: int | None = None,
+    ) -> WorkResult:
+        found = list(problems)
+        return WorkResult(
+            finished_at=self._now(),
+            epoch=lease.epoch,
+            state=state,
+            message=reason,
+            calls=self._calls.since(mark),
+            counts={**(counts or {}), "problems": len(found)},
+            problems=trimmed(found),
+            tags_version=tags_version,
+        )
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+
+class _Change:
+    """Changes the tags of one server in DRS; stops calling where the account refuses or slows us down."""
+
+    def __init__(self, drs: DrsChanges, account: Account, region: str) -> None:
+        self._drs = drs
+        self._account = account
+        self._region = region
+        self._stopped: ServiceError | None = None
+
+    def __call__(self, plan: Planned) -> ServiceError | None:
+        """Return why the change could not be made, or None. Removes first: 50 tags are the limit at every moment."""
+        if self._stopped:
+            return self._stopped
+        arn, change = plan.row.arn, plan.change
+        try:
+            if change.remove:
+                self._drs.untag(self._account, self._region, arn, change.remove)
+            if change.put:
+                self._drs.tag(self._account, self._region, arn, change.put)
+        except ServiceError as error:
+            if isinstance(error, SCOPE_WIDE):
+                self._stopped = error
+            return error
+        return None
+
+
+_SLOW_DOWN = ("ThrottlingException", "Throttling", "TooManyRequestsException")
+
+
+def skip_reason(row: ServerRow) -> Problem | None:
+    """Return why a server's tags are not synced, or None (R2.5)."""
+    if row.replication_direction == FAILBACK:
+        return _skipped(row, "FAILBACK", "it replicates back to its origin")
+    if row.replication_state == DISCONNECTED:
+        return _skipped(row, DISCONNECTED, "its agent is disconnected")
+    if row.instance_state is InstanceState.ON_PREMISES:
+        return _skipped(row, InstanceState.ON_PREMISES, "it has no EC2 instance")
+    if row.instance_state is InstanceState.NOT_FOUND:
+        return _skipped(row, InstanceState.NOT_FOUND, f"EC2 does not know {row.source_instance_id} in its origin")
+    if row.instance_state is None:
+        return _skipped(row, "EC2_UNKNOWN", "EC2 of its origin could not be asked")
+    return None
+
+
+def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:
+    """Return whether the last run left every tag in place and no scan since found anything that calls for more."""
+    last = taken.result
+    return not message.dry_run and not taken.intent and last is not None and last.tags_version == scan.tags_version
+
+
+def _change(row: ServerRow, intent: dict[str, list[str]]) -> TagChange:
+    ours = sorted({*row.managed_tag_keys, *intent.get(row.source_server_id, [])})
+    return tags.difference(row.source_tags, row.drs_tags, ours)
+
+
+def _owns_otherwise(plan: Planned) -> bool:
+    """Return whether nothing is to be written to DRS, but the row does not say yet whose tags they are."""
+    return plan.change.managed != sorted(plan.row.managed_tag_keys)
+
+
+def _recorded(plan: Planned, scope: Scope, now: datetime) -> Write:
+    """Return the row's update after the change: the tags as DRS has them now, so that the next scan sees no change."""
+    drs_tags = tags.applied(plan.row.drs_tags, plan.change)
+    drs_hash = content_hash(plan.row.drs().model_copy(update={"drs_tags": drs_tags}))
+    values = {
+        "drsTags": drs_tags,
+        "drsHash": drs_hash,
+        "managedTagKeys": plan.change.managed,
+        "lastUpdated": iso(now),
+    }
+    return UpdateServer(plan.row.source_server_id, scope, values)
+
+
+def _described(plan: Planned) -> dict[str, object]:
+    return {
+        "sourceServerID": plan.row.source_server_id,
+        "hostname": plan.row.hostname,
+        "put": plan.change.put,
+        "remove": plan.change.remove,
+    }
+
+
+def _overflow(plan: Planned) -> Problem:
+    keys = ", ".join(plan.change.overflow)
+    return _skipped(plan.row, "TAG_OVERFLOW", f"no room within {tags.TAG_LIMIT} tags for: {keys}")
+
+
+def _skipped(row: ServerRow, code: str, why: str) -> Problem:
+    return Problem(subject=row.source_server_id, code=code, message=f"{row.hostname or row.source_server_id}: {why}")
+
+
+def _problem(row: ServerRow, error: ServiceError) -> Problem:
+    return Problem(subject=row.source_server_id, code=error.code, message=str(error))

@@ -1,0 +1,67 @@
+"""One piece of work from its message to its end, whatever its kind."""
+
+from collections.abc import Callable
+
+from ..domain.leases import Outcome, Taken
+from ..domain.work import WorkMessage
+from ..errors import LeaseLost
+from ..observability import count_calls, logger, milliseconds
+from .ports import Clock, Queue, WorkStates
+
+Worker = Callable[[Taken, WorkMessage], Outcome]
+
+
+class WorkLoop:
+    """Takes the lease, has the work done, gives the lease back (docs/architecture.md, "Work").
+
+    Args:
+        redeliver_after: seconds after which work whose message was lost comes due again.
+    """
+
+    def __init__(self, work_states: WorkStates, queue: Queue, clock: Clock, redeliver_after: int) -> None:
+        self._work_states = work_states
+        self._queue = queue
+        self._clock = clock
+        self._redeliver_after = redeliver_after
+
+    def handle(self, message: WorkMessage, worker: Worker, lease_seconds: int) -> Outcome | None:
+        """Do the work of `message`; None where nothing was wanted, or somebody else is at it.
+
+        Raises:
+            Exception: whatever the worker raised, after the lease was given back: the message is to be retried.
+        """
+        started = self._clock()
+        taken = self._work_states.take(message.work, int(started), int(started) + lease_seconds)
+        if taken is None:
+            logger.debug("nothing to do", work=message.work.key)
+            return None
+        try:
+            outcome = worker(taken, message)
+            more = self._work_states.finish(taken.lease, outcome, self._again())
+        except LeaseLost as lost:
+            logger.warning("superseded, nothing more is written", work=message.work.key, reason=str(lost))
+            return None
+        except Exception as error:
+            self._work_states.fail(taken.lease, f"{type(error).__name__}: {error}", self._again())
+            raise
+        if more:
+            self._queue.send([message])
+        self._report(message, outcome, self._clock() - started)
+        return outcome
+
+    def _again(self) -> int:
+        return int(self._clock()) + self._redeliver_after
+
+    @staticmethod
+    def _report(message: WorkMessage, outcome: Outcome, seconds: float) -> None:
+        result = outcome.result
+        calls = sum(result.calls.values())
+        logger.info(
+            f"{message.work.key}: {result.state}, {calls} API calls",
+            counts=result.counts,
+            calls=result.calls,
+            problems=[problem.item() for problem in result.problems[:10]],
+            reason=result.message,
+        )
+        count_calls(result.calls)
+        milliseconds(f"{message.kind.capitalize()}Duration", seconds * 1000)
