@@ -1,0 +1,33 @@
+"""DRS active regions: a complete, fresh inventory of AWS Elastic Disaster Recovery with the fewest possible calls.
+
+The map, in the order of the data:
+
+    EventBridge schedules            chalicelib/events/schedules.py      15 min inventory, 1 h tags, 5 min staging
+        | planner: due work of active regions                            chalicelib/services/planning.py
+        v
+    work-state, SQS                  chalicelib/events/queues.py         one message per (kind, account, region)
+        | lease and epoch                                                chalicelib/services/work_loop.py
+        v
+    inventory worker                 chalicelib/services/inventory_sync.py
+        | writes changed servers, last the scan record
+        v
+    DynamoDB stream                  chalicelib/events/streams.py
+        | folds region status, invalidates caches, asks for work         chalicelib/services/reactions.py
+        v
+    tag worker, staging worker       chalicelib/services/tag_sync.py, staging_sync.py
+
+    REST                             chalicelib/api/                     one blueprint per resource
+    direct invocation                chalicelib/events/operations.py     {"operation": ...}
+
+`chalicelib/domain` is pure; `chalicelib/adapters` alone speaks to AWS; `chalicelib/bootstrap.py` wires the two.
+Imports point one way: api, events -> bootstrap -> services, adapters; services -> domain; adapters -> domain.
+"""
+
+from chalice import Chalice
+
+from chalicelib.api import health, regions, servers, syncs
+from chalicelib.events import operations, queues, schedules, streams
+
+app = Chalice(app_name="drs-active-regions")
+for module in (health, regions, servers, syncs, schedules, queues, streams, operations):
+    app.register_blueprint(module.blueprint)

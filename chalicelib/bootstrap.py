@@ -1,0 +1,243 @@
+"""Wires services to adapters, from the settings. Everything is made when it is first needed, and kept while warm."""
+
+import time
+from datetime import timedelta
+from functools import cache
+
+from .adapters.accounts_table import AccountsTable
+from .adapters.aws_regions import drs_regions
+from .adapters.calls import CALLS
+from .adapters.drs import DrsReader, DrsWriter
+from .adapters.ec2 import Ec2Reader
+from .adapters.fenced_writes import FencedWrites
+from .adapters.inventory_table import InventoryTable
+from .adapters.refusals_table import RefusalsTable
+from .adapters.region_status_table import RegionStatusTable
+from .adapters.runs_table import RunsTable
+from .adapters.scan_table import ScanTable
+from .adapters.sessions import CustomerSessions
+from .adapters.telemetry_table import TelemetryTable
+from .adapters.work_queue import WorkQueue
+from .adapters.work_state_table import WorkStateTable
+from .domain.work import WorkKind
+from .services.accounts import AccountRegistry
+from .services.active_region_filter import ActiveRegionFilter
+from .services.inventory_query import InventoryQuery
+from .services.inventory_sync import InventorySync
+from .services.planning import Planner
+from .services.reactions import ScanReactions
+from .services.runs import RunReader
+from .services.staging_sync import Limits, StagingSync
+from .services.tag_sync import TagSync
+from .services.work_loop import WorkLoop
+from .settings import settings
+
+
+@cache
+def region_statuses() -> RegionStatusTable:
+    """Return the region status table."""
+    return RegionStatusTable(settings().region_status_table)
+
+
+@cache
+def region_filter() -> ActiveRegionFilter:
+    """Return this container's region filter: the one whose cache stream handlers and messages invalidate."""
+    return ActiveRegionFilter(region_statuses(), drs_regions, time.time, enabled=settings().enable_region_filtering)
+
+
+@cache
+def scans() -> ScanTable:
+    """Return the table of scan records."""
+    return ScanTable(settings().scan_table)
+
+
+@cache
+def accounts() -> AccountsTable:
+    """Return the registry's table."""
+    return AccountsTable(settings().accounts_table)
+
+
+@cache
+def inventory() -> InventoryTable:
+    """Return the inventory table."""
+    return InventoryTable(settings().inventory_table)
+
+
+@cache
+def telemetries() -> TelemetryTable:
+    """Return the table of the scopes' telemetry."""
+    return TelemetryTable(settings().telemetry_table)
+
+
+@cache
+def work_states() -> WorkStateTable:
+    """Return the table of work items."""
+    return WorkStateTable(settings().work_state_table)
+
+
+@cache
+def refusals() -> RefusalsTable:
+    """Return the table of refusals."""
+    return RefusalsTable(settings().refusals_table)
+
+
+@cache
+def runs() -> RunsTable:
+    """Return the table of runs."""
+    return RunsTable(settings().runs_table)
+
+
+@cache
+def work_queue() -> WorkQueue:
+    """Return the work queues."""
+    urls = {
+        WorkKind.INVENTORY: settings().inventory_queue_url,
+        WorkKind.TAGS: settings().tags_queue_url,
+        WorkKind.STAGING: settings().staging_queue_url,
+    }
+    return WorkQueue(urls, settings().work_dead_letter_queue_url)
+
+
+@cache
+def customer_sessions() -> CustomerSessions:
+    """Return the sessions in customer accounts, with the credentials of a warm worker."""
+    return CustomerSessions(settings().hub_account_id, settings().service_max_attempts)
+
+
+@cache
+def fenced_writes() -> FencedWrites:
+    """Return the writes that hold only under a lease's epoch."""
+    names = settings()
+    return FencedWrites(
+        work_states(), names.inventory_table, names.scan_table, names.telemetry_table, names.refusals_table
+    )
+
+
+@cache
+def account_registry() -> AccountRegistry:
+    """Return the use case that adds accounts."""
+    return AccountRegistry(
+        accounts(),
+        scans(),
+        work_states(),
+        work_queue(),
+        drs_regions,
+        time.time,
+        hub_account_id=settings().hub_account_id,
+        redeliver_after=settings().queue_visibility_seconds,
+    )
+
+
+@cache
+def planner() -> Planner:
+    """Return the use case that plans runs."""
+    return Planner(
+        region_filter(),
+        accounts(),
+        scans(),
+        work_states(),
+        work_queue(),
+        runs(),
+        drs_regions,
+        time.time,
+        cadence=settings().cadence,
+        redeliver_after=settings().queue_visibility_seconds,
+        run_retention_days=settings().run_retention_days,
+    )
+
+
+@cache
+def run_reader() -> RunReader:
+    """Return the use case that reads runs."""
+    return RunReader(runs(), work_states(), time.time)
+
+
+@cache
+def inventory_query() -> InventoryQuery:
+    """Return the use case that answers queries from the inventory."""
+    limit = settings().cadence.inventory + settings().freshness_grace_seconds
+    return InventoryQuery(
+        region_filter(), accounts(), scans(), inventory(), drs_regions, time.time, timedelta(seconds=limit)
+    )
+
+
+@cache
+def work_loop() -> WorkLoop:
+    """Return what takes and gives back leases."""
+    return WorkLoop(work_states(), work_queue(), time.time, settings().queue_visibility_seconds)
+
+
+@cache
+def inventory_sync() -> InventorySync:
+    """Return the inventory worker."""
+    return InventorySync(
+        accounts(),
+        scans(),
+        telemetries(),
+        inventory(),
+        fenced_writes(),
+        DrsReader(customer_sessions()),
+        Ec2Reader(customer_sessions()),
+        CALLS,
+        time.time,
+        settings().cadence,
+    )
+
+
+@cache
+def tag_sync() -> TagSync:
+    """Return the tag worker."""
+    return TagSync(
+        region_filter(),
+        accounts(),
+        scans(),
+        telemetries(),
+        inventory(),
+        work_states(),
+        fenced_writes(),
+        DrsWriter(customer_sessions()),
+        CALLS,
+        time.time,
+        settings().cadence,
+    )
+
+
+@cache
+def staging_sync() -> StagingSync:
+    """Return the staging worker."""
+    limits = Limits(
+        settings().max_extensions_per_run,
+        settings().max_source_servers_per_scope,
+        settings().queue_visibility_seconds,
+    )
+    return StagingSync(
+        region_filter(),
+        accounts(),
+        scans(),
+        telemetries(),
+        inventory(),
+        refusals(),
+        work_states(),
+        work_queue(),
+        fenced_writes(),
+        DrsWriter(customer_sessions()),
+        CALLS,
+        time.time,
+        settings().cadence,
+        limits,
+    )
+
+
+@cache
+def scan_reactions() -> ScanReactions:
+    """Return what a changed scan record sets off."""
+    return ScanReactions(
+        region_filter(),
+        accounts(),
+        scans(),
+        region_statuses(),
+        work_states(),
+        work_queue(),
+        time.time,
+        settings().queue_visibility_seconds,
+    )

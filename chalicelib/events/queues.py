@@ -1,0 +1,89 @@
+"""Work queues: each message wakes a worker for one scope.
+
+A message that does not parse goes to the dead-letter queue at once, with the reason. One whose work fails comes back
+after a while, longer each time, and ends in the dead-letter queue; it never holds up the others of its batch.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from chalice import Blueprint
+from chalice.app import SQSEvent
+from pydantic import ValidationError
+
+from ..bootstrap import inventory_sync, staging_sync, tag_sync, work_loop, work_queue
+from ..domain.work import WorkKind, WorkMessage
+from ..observability import logger, observed
+from ..services.work_loop import Worker
+
+LEASE_MARGIN_SECONDS = 30  # a lease outlives the invocation that holds it by this much
+LEAST_SECONDS = 45  # what has to be left of an invocation when another piece of work is begun
+FIRST_RETRY_SECONDS = 20
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.on_sqs_message(queue="inventory-work", batch_size=5, name="inventory_worker")
+@observed
+def inventory_worker(event: SQSEvent) -> dict[str, Any]:
+    """Sync the inventory of each message's scope."""
+    return _work_off(event, WorkKind.INVENTORY, lambda: inventory_sync().sync)
+
+
+@blueprint.on_sqs_message(queue="tags-work", batch_size=5, name="tags_worker")
+@observed
+def tags_worker(event: SQSEvent) -> dict[str, Any]:
+    """Sync the tags of each message's scope."""
+    return _work_off(event, WorkKind.TAGS, lambda: tag_sync().sync)
+
+
+@blueprint.on_sqs_message(queue="staging-work", batch_size=5, name="staging_worker")
+@observed
+def staging_worker(event: SQSEvent) -> dict[str, Any]:
+    """Extend the staging servers of each message's target scope."""
+    return _work_off(event, WorkKind.STAGING, lambda: staging_sync().sync)
+
+
+def _work_off(event: SQSEvent, kind: WorkKind, worker: Callable[[], Worker]) -> dict[str, Any]:
+    """Work a batch off; what fails is named in the answer, so that only it comes back."""
+
+    def handle(record: SQSRecord) -> None:
+        _handle(record, kind, worker(), event.context.get_remaining_time_in_millis() // 1000)
+
+    processor = BatchProcessor(event_type=EventType.SQS)
+    answer = process_partial_response(
+        event=event.to_dict(), record_handler=handle, processor=processor, context=event.context
+    )
+    return dict(answer)
+
+
+def _handle(record: SQSRecord, kind: WorkKind, worker: Worker, seconds_left: int) -> None:
+    message = _message(record, kind)
+    if message is None:
+        return
+    if seconds_left < LEAST_SECONDS:
+        work_queue().send([message])  # a wake-up call like any other; this one is done with
+        return
+    try:
+        work_loop().handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS)
+    except Exception:
+        received = int(record.attributes.approximate_receive_count or 1)
+        work_queue().retry_in(kind, record.receipt_handle, FIRST_RETRY_SECONDS * received)
+        raise
+
+
+def _message(record: SQSRecord, kind: WorkKind) -> WorkMessage | None:
+    """Return the message of `record`; None where it can never be worked off, and went to the dead-letter queue."""
+    try:
+        message = WorkMessage.model_validate_json(record.body)
+    except ValidationError as error:
+        reason = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+    else:
+        if message.kind is kind:
+            return message
+        reason = f"kind: {message.kind} work in the {kind} queue"
+    logger.error("a message that can never be worked off goes to the dead-letter queue", reason=reason)
+    work_queue().bury(record.body, reason)
+    return None

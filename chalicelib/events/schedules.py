@@ -1,0 +1,34 @@
+"""EventBridge schedules: each plans what is due of one kind of work.
+
+The template sets the rates; a tick that fails is retried by EventBridge and Lambda, then goes to a dead-letter queue.
+"""
+
+from chalice import Blueprint
+from chalice.app import CloudWatchEvent
+
+from ..bootstrap import planner
+from ..domain.work import WorkKind
+from ..observability import observed
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.schedule("rate(15 minutes)", name="inventory_schedule")
+@observed
+def inventory_schedule(_: CloudWatchEvent) -> None:
+    """Plan inventory sync."""
+    planner().tick(WorkKind.INVENTORY)
+
+
+@blueprint.schedule("rate(1 hour)", name="tags_schedule")
+@observed
+def tags_schedule(_: CloudWatchEvent) -> None:
+    """Plan tag sync."""
+    planner().tick(WorkKind.TAGS)
+
+
+@blueprint.schedule("rate(5 minutes)", name="staging_schedule")
+@observed
+def staging_schedule(_: CloudWatchEvent) -> None:
+    """Plan staging account sync."""
+    planner().tick(WorkKind.STAGING)

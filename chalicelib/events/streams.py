@@ -1,0 +1,60 @@
+"""The stream of scan records: region status, cache invalidation, reactive work.
+
+A batch is folded once per region. What fails is named in the answer: Lambda retries from there, bisects, and after a
+few attempts puts what still fails into the on-failure queue; the records behind it are not lost. Repeating the whole
+batch is safe.
+"""
+
+from typing import Any
+
+from chalice import Blueprint
+from chalice.app import DynamoDBEvent
+
+from ..adapters.dynamodb import unmarshal
+from ..bootstrap import scan_reactions
+from ..domain.regions import ScanRecord
+from ..observability import logger, observed
+
+Change = tuple[ScanRecord | None, ScanRecord]
+
+blueprint = Blueprint(__name__)
+
+
+@blueprint.on_dynamodb_record(
+    stream_arn="arn:aws:dynamodb:us-east-1:111111111111:table/set-by-the-template/stream/0",
+    batch_size=100,
+    starting_position="TRIM_HORIZON",
+    name="scan_stream",
+)
+@observed
+def scan_stream(event: DynamoDBEvent) -> dict[str, Any]:
+    """React to changed scan records, region by region."""
+    records = event.to_dict()["Records"]
+    by_region: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_region.setdefault(record["dynamodb"]["Keys"]["region"]["S"], []).append(record)
+    failed = {_sequence(some[0]) for region, some in by_region.items() if not _react(region, some)}
+    return {"batchItemFailures": [{"itemIdentifier": number} for number in map(_sequence, records) if number in failed]}
+
+
+def _react(region: str, records: list[dict[str, Any]]) -> bool:
+    """Return whether the records of one region could be processed; other regions go on where they could not."""
+    try:
+        scan_reactions().react(region, [change for record in records if (change := _change(record))])
+    except Exception:  # noqa: BLE001  named as failed in the answer: Lambda retries it, and buries it in the end
+        logger.exception("scan records are to be tried again", region=region)
+        return False
+    return True
+
+
+def _change(record: dict[str, Any]) -> Change | None:
+    """Return a scan record before and after; None where it was removed: then only the status is folded."""
+    images = record["dynamodb"]
+    if "NewImage" not in images:
+        return None
+    before = ScanRecord.of(unmarshal(images["OldImage"])) if "OldImage" in images else None
+    return before, ScanRecord.of(unmarshal(images["NewImage"]))
+
+
+def _sequence(record: dict[str, Any]) -> str:
+    return str(record["dynamodb"]["SequenceNumber"])
