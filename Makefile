@@ -1,0 +1,61 @@
+# `make` lists what there is. Everything installs itself into .venv, from the locked requirements, when it is needed.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+SOURCES := app.py chalicelib sandbox tests
+SHIPPED := app.py chalicelib
+PORT ?= 4566
+export AWS_DEFAULT_REGION ?= us-east-1
+
+.PHONY: help demo sandbox sandbox-down test test-fast check fmt lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.venv/.installed: requirements.txt requirements-dev.txt
+	@echo "installing the locked requirements into .venv (a minute or two the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: .venv/.installed ## the main job on a local cloud, proven against the truth; ONCE=1 ends by itself, PORT=n
+	@$(BIN)/python -m sandbox.demo --port $(PORT) $(if $(ONCE),--once)
+
+sandbox: .venv/.installed ## the empty stack on a local cloud, left running; PORT=n
+	@$(BIN)/python -m sandbox.cloud up --port $(PORT)
+
+sandbox-down: .venv/.installed ## stop it
+	@$(BIN)/python -m sandbox.cloud down
+
+test: .venv/.installed ## every test, on two processes
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+test-fast: .venv/.installed ## unit and property tests, with coverage
+	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/property --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+check: .venv/.installed ## formats, lints, types, imports, templates
+	@$(BIN)/ruff format --check --quiet $(SOURCES)
+	@$(BIN)/ruff check --quiet $(SOURCES)
+	@$(BIN)/black --check --quiet $(SOURCES)
+	@$(BIN)/flake8 $(SOURCES)
+	@$(BIN)/bandit --quiet -c pyproject.toml -r $(SHIPPED)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m sandbox.cloud template --out build/template.yaml
+	@$(BIN)/cfn-lint build/template.yaml infra/*.yaml
+	@echo "all checks passed"
+
+fmt: .venv/.installed ## format and mend what can be mended
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff format --quiet $(SOURCES)
+
+lock: .venv/.installed ## resolve requirements*.in into the locked files again
+	@rm -f requirements.txt requirements-dev.txt
+	@$(BIN)/pip-compile -q --no-emit-index-url --no-emit-find-links --no-header --strip-extras -o requirements.txt requirements.in
+	@$(BIN)/pip-compile -q --no-emit-index-url --no-emit-find-links --no-header --strip-extras -o requirements-dev.txt requirements-dev.in
+
+clean: ## stop the local cloud, remove what was built
+	@test ! -x $(BIN)/python || $(BIN)/python -m sandbox.cloud down
+	@rm -rf .venv build .chalice/deployments sandbox/.state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
