@@ -1,12 +1,14 @@
-"""Command line of the local cloud: `python -m sandbox.cloud up|down|status`."""
+"""Command line of the local cloud: `python -m sandbox.cloud up|down|status|template`."""
 
 import argparse
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
 from sandbox.cloud.launcher import AppSource, CloudError, CloudOptions, down, status, up
+from sandbox.cloud.packaging import PackagingError, build
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,10 +18,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "up":
             print(json.dumps(up(_cloud(options), _app(options)).as_dict(), indent=2))
             return 0
+        if options.command == "template":
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(build(AppSource(), CloudOptions().packages)[0].template, options.out)
+            return 0
         if options.command == "down":
             print("stopped" if down(options.state_dir) else "nothing was running")
             return 0
-    except CloudError as error:
+    except (CloudError, PackagingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     running = status(options.state_dir)
@@ -30,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox.cloud", description="Run the stack on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
+    template = commands.add_parser("template", help="write the merged template that is deployed")
+    template.add_argument("--out", type=Path, required=True)
     for name, summary in (("up", "start and deploy"), ("down", "stop"), ("status", "show what runs")):
         command = commands.add_parser(name, help=summary)
         command.add_argument("--state-dir", type=Path, default=CloudOptions.state_dir)
