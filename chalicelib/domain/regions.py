@@ -73,7 +73,7 @@ class ScanRecord(Record):
     def uninitialized(self, message: str, now: Moment, epoch: int) -> "ScanRecord":
         """Return the record after DRS said that it is not set up: an answer, unless servers are known there."""
         answered = self.failed(ScopeState.UNINITIALIZED, message, now, epoch)
-        return answered if self.active else answered.model_copy(update={"last_success": now})
+        return answered if self.active else answered.model_copy(update={"last_success": now, "error_message": None})
 
     def failed(self, state: ScopeState, message: str, now: Moment, epoch: int) -> "ScanRecord":
         """Return the record after a scan that failed: what is known of the servers stays."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..domain import topology
 from ..domain.accounts import Account
+from ..domain.difference import difference
 from ..domain.extension import RefusalReason, refuse
 from ..domain.leases import Lease, Outcome, Taken, inventory_due
 from ..domain.records import iso
@@ -23,6 +24,7 @@ from ..domain.servers import (
     EXTENDED,
     DrsFacts,
     Ec2Facts,
+    InstanceState,
     ServerRow,
     Telemetry,
     content_hash,
@@ -38,7 +40,7 @@ from .ports import Accounts, CallCount, Clock, Drs, Ec2, Inventory, Scans, Telem
 
 CONFIGURATION_CALLS_AT_ONCE = 8
 LOOK_UPS_AT_ONCE = 4
-MOST_TOPOLOGY_RETRIES = 20  # servers whose configuration is asked for again in one scan
+MOST_ERRORS_KEPT = 20  # messages of failed look-ups in a scan record
 
 Origin = tuple[str, str]
 """The account and region that a machine runs in."""
@@ -131,46 +133,30 @@ class InventorySync:
         scope = lease.work.scope
         known = self._known(lease)
         listed, problems = self._listed(scope, wire, known)
-        gone = known.servers.keys() - listed.keys()
-        changed = {
-            server
-            for server, found in listed.items()
-            if server not in known.servers or _hashes(known.servers[server]) != _hashes(found.entry)
-        }
-        open_topology = [server for server in listed if not listed[server].entry.topology_complete]
-        suspects = changed | gone | set(open_topology[:MOST_TOPOLOGY_RETRIES])
-        rows = self._inventory.read((server, scope.region) for server in suspects)
-        topologies = self._topologies(account, scope, {server: listed[server].drs for server in suspects - gone}, rows)
+        found = difference(known.servers, {server: seen.entry for server, seen in listed.items()})
+        rows = self._inventory.read((server, scope.region) for server in found.listed | found.gone)
+        topologies = self._topologies(account, scope, {server: listed[server].drs for server in found.listed}, rows)
 
+        candidates = ((server, listed[server], rows.get(server)) for server in sorted(found.listed))
         updates = [
             update
-            for server in sorted(suspects - gone)
-            if (update := _update(scope, server, listed[server], rows.get(server), topologies.get(server), now))
+            for server, seen, row in candidates
+            if (update := _update(scope, server, seen, row, topologies.get(server), now))
         ]
-        burials = [write for server in sorted(gone) for write in _bury(scope, rows.get(server), now)]
+        burials = [write for server in sorted(found.gone) for write in _bury(scope, rows.get(server), now)]
         self._writer.write(lease, [*updates, *burials])
 
-        entries = {server: _settled(found, topologies.get(server)) for server, found in listed.items()}
-        members_changed = not known.complete or bool(gone or listed.keys() - known.servers.keys())
-        tags_changed = not known.complete or any(
-            _calls_for_tags(listed[server], rows.get(server)) for server in changed
-        )
+        tags_changed = any(_calls_for_tags(listed[server], rows.get(server)) for server in found.new | found.changed)
         record = _complete_record(scope, listed.values(), now, lease.epoch).model_copy(
             update={
-                "servers_version": _version(
-                    lease, changed=members_changed, before=previous.servers_version if previous else 0
-                ),
-                "tags_version": _version(lease, changed=tags_changed, before=previous.tags_version if previous else 0),
-                "ec2_errors": sorted({problem.message for problem in problems})[:20] or None,
+                "servers_version": _version(lease, previous, "servers_version", found.members_changed, known),
+                "tags_version": _version(lease, previous, "tags_version", tags_changed, known),
+                "ec2_errors": sorted({problem.message for problem in problems})[:MOST_ERRORS_KEPT] or None,
             }
         )
+        entries = {server: _settled(seen, topologies.get(server)) for server, seen in listed.items()}
         self._writer.write(lease, [ScopeTelemetry(scope, lease.epoch, iso(now), entries), record])
-        counts = {
-            "servers": len(listed),
-            "new": len(listed.keys() - known.servers.keys()),
-            "changed": len(updates),
-            "removed": sum(isinstance(write, UpdateServer) for write in burials),
-        }
+        counts = {"servers": len(listed), "new": len(found.new), "changed": len(updates), "removed": len(found.gone)}
         return record, problems, counts
 
     def _known(self, lease: Lease) -> Known:
@@ -312,10 +298,6 @@ def _complete_record(scope: Scope, listed: Iterable[Listed], now: datetime, epoc
     )
 
 
-def _hashes(entry: Telemetry) -> tuple[str, str]:
-    return entry.drs_hash, entry.ec2_hash
-
-
 def _origin(drs: DrsFacts) -> Origin | None:
     return (drs.source_account_id, drs.source_region) if drs.source_account_id and drs.source_region else None
 
@@ -342,7 +324,7 @@ def _update(
     if fresh or row is None or row.drs_hash != found.entry.drs_hash:
         values |= {**_attributes(found.drs), "drsHash": found.entry.drs_hash}
     if found.ec2 and (row is None or row.ec2_hash != found.entry.ec2_hash):
-        values |= {**_attributes(found.ec2), "ec2Hash": found.entry.ec2_hash}
+        values |= {**_known_of_instance(found.ec2), "ec2Hash": found.entry.ec2_hash}
     if seen and (row is None or seen != row.topology):
         values["topology"] = seen.item()
     if not values:
@@ -355,6 +337,13 @@ def _update(
 def _attributes(facts: DrsFacts | Ec2Facts) -> dict[str, Any]:
     """Return every attribute of `facts`; absent ones as None, so that what DRS no longer says is removed."""
     return facts.model_dump(by_alias=True)
+
+
+def _known_of_instance(ec2: Ec2Facts) -> dict[str, Any]:
+    """Return what to write of an instance; of one that is gone only that it is: its tags stay as last known."""
+    if ec2.instance_state is InstanceState.FOUND:
+        return _attributes(ec2)
+    return {"instanceState": ec2.instance_state}
 
 
 def _bury(scope: Scope, row: ServerRow | None, now: datetime) -> Iterator[Write]:
@@ -384,6 +373,8 @@ def _calls_for_tags(found: Listed, row: ServerRow | None) -> bool:
     )
 
 
-def _version(lease: Lease, *, changed: bool, before: int) -> int:
-    """Return the version that a scan record carries: this scan's epoch where it changed, else the one before."""
-    return lease.epoch if changed else before
+def _version(lease: Lease, previous: ScanRecord | None, name: str, changed: bool, known: Known) -> int:
+    """Return a version of the scan record: this epoch where it changed, or where an unfinished scan may have."""
+    if changed or not known.complete or previous is None:
+        return lease.epoch
+    return int(getattr(previous, name))

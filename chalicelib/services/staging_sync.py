@@ -69,6 +69,36 @@ class Attempt(NamedTuple):
     error: ServiceError | None
 
 
+class Survey(NamedTuple):
+    """What the inventory says before a run.
+
+    Attributes:
+        originals: servers of the staging accounts that may be extended, by ARN.
+        extended: how many extensions the target holds.
+        wanted: ARNs of the candidates.
+        refused: refusals by ARN; empty where they are to be tried again.
+        errors: refusals to record for extensions in error.
+    """
+
+    originals: dict[str, Original]
+    extended: int
+    wanted: list[str]
+    refused: dict[str, Refusal]
+    errors: list[Refusal]
+
+    def counts(self) -> dict[str, int]:
+        """Return the survey in figures."""
+        return {"originals": len(self.originals), "extended_before": self.extended, "candidates": len(self.wanted)}
+
+
+class Choice(NamedTuple):
+    """What a run extends, what it puts off with reasons, and how many are left for the next."""
+
+    confirmed: list[Original]
+    put_off: list[Refusal]
+    left: int
+
+
 class StagingSync:
     """Extends staging servers into one target scope at a time."""
 
@@ -133,6 +163,17 @@ class StagingSync:
         Raises:
             TableUnavailable: where the inventory cannot be read: nothing is extended on a guess.
         """
+        survey = self._survey(lease, memberships)
+        if not survey.wanted:
+            self._record(lease, survey.errors)
+            return self._result(lease, mark, survey.counts(), map(_problem, survey.errors))
+        choice = self._choose(target, lease.work.scope, survey, memberships)
+        if lease.work.dry_run:
+            return self._rehearsed(lease, target, survey, choice, mark)
+        return self._carried_out(lease, target, survey, choice, mark)
+
+    def _survey(self, lease: Lease, memberships: list[Membership]) -> Survey:
+        """Return what the inventory says of the target and its staging accounts."""
         scope, now = lease.work.scope, self._now()
         originals = {
             original.arn: original
@@ -143,37 +184,43 @@ class StagingSync:
         refused = {} if lease.retry_refused else self._refusals.of_target(scope)
         errors = self._extension_errors(scope, extended, refused, now)
         wanted = candidates(originals, (entry.extends for entry in extended.values()), refused, now)
-        counts = {"originals": len(originals), "extended_before": len(extended), "candidates": len(wanted)}
-        if not wanted:
-            self._record(lease, errors)
-            return self._result(lease, mark, counts, map(_problem, errors))
-        admitted_now, excluded = self._admitted(scope, [originals[arn] for arn in wanted], memberships, refused)
-        chosen, over_quota = self._within_quota(scope, admitted_now, refused)
-        confirmed, not_confirmed = self._confirm(target, scope, chosen[: self._limits.extensions_per_run], refused)
-        put_off = [*excluded, *over_quota, *not_confirmed]
-        counts = {**counts, "left": max(0, len(chosen) - self._limits.extensions_per_run)}
-        if lease.work.dry_run:
-            counts = {**counts, "would_extend": len(confirmed), "would_refuse": len(put_off)}
-            result = self._result(lease, mark, counts, map(_problem, [*errors, *put_off]))
-            changes = [{"extend": original.arn, "into": target.account_id} for original in confirmed]
-            return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
-        attempts = self._extend(lease, target, confirmed)
+        return Survey(originals, len(extended), wanted, refused, errors)
+
+    def _choose(self, target: Account, scope: Scope, survey: Survey, memberships: list[Membership]) -> Choice:
+        """Return what is to be extended in this run: let in by tags, within quota and cap, confirmed by DRS."""
+        wanted = [survey.originals[arn] for arn in survey.wanted]
+        admitted_now, excluded = self._admitted(scope, wanted, memberships, survey.refused)
+        fitting, over_quota = self._within_quota(scope, admitted_now, survey.refused)
+        cap = self._limits.extensions_per_run
+        confirmed, not_confirmed = self._confirm(target, scope, fitting[:cap], survey.refused)
+        return Choice(confirmed, [*excluded, *over_quota, *not_confirmed], max(0, len(fitting) - cap))
+
+    def _rehearsed(self, lease: Lease, target: Account, survey: Survey, choice: Choice, mark: object) -> WorkResult:
+        """Return what would be done."""
+        told = {"left": choice.left, "would_extend": len(choice.confirmed), "would_refuse": len(choice.put_off)}
+        problems = map(_problem, [*survey.errors, *choice.put_off])
+        result = self._result(lease, mark, {**survey.counts(), **told}, problems)
+        changes = [{"extend": original.arn, "into": target.account_id} for original in choice.confirmed]
+        return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
+
+    def _carried_out(self, lease: Lease, target: Account, survey: Survey, choice: Choice, mark: object) -> WorkResult:
+        """Extend what was chosen, remember what was refused, and have the target scanned."""
+        scope = lease.work.scope
+        attempts = self._extend(lease, target, choice.confirmed)
         made = [attempt.arn for attempt in attempts if attempt.error is None]
         failed = [attempt for attempt in attempts if attempt.error is not None]
-        put_off += self._refused(scope, failed, refused)
-        self._record(lease, [*errors, *put_off])
+        refusals = [*survey.errors, *choice.put_off, *self._refused(scope, failed, survey.refused)]
+        self._record(lease, refusals)
         for arn in made:
-            if arn in refused or lease.retry_refused:
+            if arn in survey.refused or lease.retry_refused:
                 self._refusals.forget(scope, arn)
-        if made or any(refusal.reason is RefusalReason.NOT_EXTENSIBLE for refusal in put_off):
+        if made or any(refusal.reason is RefusalReason.NOT_EXTENSIBLE for refusal in refusals):
             self._want_inventory(scope)
-        counts = {**counts, "extended": len(made), "refused": len(put_off), "failed": len(failed)}
-        passing = [_failure(attempt) for attempt in failed]
-        known = {problem.subject for problem in passing}
-        others = [
-            _problem(refusal) for refusal in [*errors, *put_off] if refusal.staging_source_server_arn not in known
-        ]
-        return self._result(lease, mark, counts, [*passing, *others])
+        told = {"left": choice.left, "extended": len(made), "refused": len(refusals), "failed": len(failed)}
+        failures = [_failure(attempt) for attempt in failed]
+        named = {failure.subject for failure in failures}
+        others = [_problem(refusal) for refusal in refusals if refusal.staging_source_server_arn not in named]
+        return self._result(lease, mark, {**survey.counts(), **told}, [*failures, *others])
 
     def get_staging_account_servers(self, staging: Scope) -> list[Original]:
         """Return the servers of a staging scope that may be extended, from its last complete scan."""
