@@ -36,7 +36,7 @@ def get_active_regions(
 
 def get_active_regions_multi_account(account_ids: list[str]) -> dict[str, list[str]]:
     """Return the active regions of each of `account_ids`, by account ID; read consistently, not cached."""
-    scopes = [Scope(account_id, region) for account_id in account_ids for region in drs_regions()]
+    scopes = [Scope(account_id, region) for account_id in dict.fromkeys(account_ids) for region in drs_regions()]
     active = [scan for scan in bootstrap.scans().of_scopes(scopes) if scan.active]
     return {account_id: [scan.region for scan in active if scan.account_id == account_id] for account_id in account_ids}
 

@@ -26,6 +26,7 @@ from .services.inventory_query import InventoryQuery
 from .services.inventory_sync import InventorySync
 from .services.planning import Planner
 from .services.reactions import ScanReactions
+from .services.refresh import Refresher
 from .services.runs import RunReader
 from .services.staging_sync import Limits, StagingSync
 from .services.tag_sync import TagSync
@@ -156,8 +157,9 @@ def run_reader() -> RunReader:
 def inventory_query() -> InventoryQuery:
     """Return the use case that answers queries from the inventory."""
     limit = settings().cadence.inventory + settings().freshness_grace_seconds
+    refresher = Refresher(work_states(), work_queue(), time.time, settings().queue_visibility_seconds)
     return InventoryQuery(
-        region_filter(), accounts(), scans(), inventory(), drs_regions, time.time, timedelta(seconds=limit)
+        region_filter(), accounts(), scans(), inventory(), refresher, drs_regions, time.time, timedelta(seconds=limit)
     )
 
 

@@ -2,13 +2,14 @@
 
 from botocore.exceptions import ClientError
 
-from ..domain.accounts import Account, Membership
-from ..errors import AlreadyExists
+from ..domain.accounts import Account, AccountKind, AccountStatus, Membership
+from ..errors import AlreadyExists, NotFound
 from . import dynamodb
 
 ACCOUNT = "ACCOUNT"
 STAGING = "STAGING#"
 MEMBER_INDEX = "MemberIndex"
+KIND_INDEX = "KindIndex"
 
 
 class AccountsTable:
@@ -23,15 +24,18 @@ class AccountsTable:
         return Account.of(item) if item else None
 
     def read_all(self) -> list[Account]:
-        """Return every registered account, by ID: a scan of the registry, for registration and fallback only."""
-        items = dynamodb.scan(
+        """Return every registered account, by kind and ID; an index, hence a moment behind."""
+        return [account for kind in AccountKind for account in self.of_kind(kind)]
+
+    def of_kind(self, kind: AccountKind) -> list[Account]:
+        """Return the registered accounts of `kind`, by ID; an index, hence a moment behind."""
+        items = dynamodb.query(
             TableName=self._table,
-            FilterExpression="#record = :account",
-            ExpressionAttributeNames={"#record": "record"},
-            values={":account": ACCOUNT},
-            ConsistentRead=True,
+            IndexName=KIND_INDEX,
+            KeyConditionExpression="kind = :kind",
+            values={":kind": kind.value},
         )
-        return sorted(map(Account.of, items), key=lambda account: account.account_id)
+        return [Account.of(item) for item in items]
 
     def memberships(self, account_id: str) -> list[Membership]:
         """Return the staging memberships of the target `account_id`, by staging account."""
@@ -72,6 +76,41 @@ class AccountsTable:
             {**membership.item(), "record": STAGING + membership.staging_account_id},
             f"{membership.staging_account_id} is a staging account of {membership.account_id} already",
         )
+
+    def replace(self, account: Account) -> None:
+        """Store the account anew.
+
+        Raises:
+            NotFound: where it is not registered, or is being removed.
+        """
+        try:
+            dynamodb.client().put_item(
+                TableName=self._table,
+                Item=dynamodb.marshal({**account.item(), "record": ACCOUNT}),
+                ConditionExpression="attribute_exists(accountId) AND #status <> :removing",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues=dynamodb.marshal({":removing": AccountStatus.REMOVING.value}),
+            )
+        except ClientError as error:
+            if dynamodb.code(error) == "ConditionalCheckFailedException":
+                raise NotFound(f"account {account.account_id} is not registered, or is being removed") from None
+            raise
+
+    def delete(self, account_id: str) -> None:
+        """Take the account away; nothing happens where it is not registered."""
+        self._delete(account_id, ACCOUNT)
+
+    def delete_membership(self, account_id: str, staging_account_id: str) -> bool:
+        """Take a membership away; False where there was none."""
+        return self._delete(account_id, STAGING + staging_account_id)
+
+    def _delete(self, account_id: str, record: str) -> bool:
+        answer = dynamodb.client().delete_item(
+            TableName=self._table,
+            Key=dynamodb.marshal({"accountId": account_id, "record": record}),
+            ReturnValues="ALL_OLD",
+        )
+        return "Attributes" in answer
 
     def _create(self, item: dynamodb.Item, exists: str) -> None:
         try:

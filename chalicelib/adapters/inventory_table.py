@@ -1,14 +1,17 @@
 """The table `source-server-inventory`: one row per server. Written through `fenced_writes` only."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from ..domain.scopes import Scope
-from ..domain.servers import Page, ServerRow
+from ..domain.servers import InventoryIndex, Page, Partition, Position, ServerRow
 from . import dynamodb
 
-SCOPE_INDEX = "ScopeIndex"
-STAGING_ACCOUNT_INDEX = "StagingAccountIndex"
+INDEX_NAMES = {
+    InventoryIndex.SCOPE: "ScopeIndex",
+    InventoryIndex.STAGING_ACCOUNT: "StagingAccountIndex",
+    InventoryIndex.SOURCE_ACCOUNT: "SourceAccountIndex",
+    InventoryIndex.HOSTNAME: "HostnameIndex",
+}
 
 
 class InventoryTable:
@@ -27,31 +30,42 @@ class InventoryTable:
         """Yield the living servers of `scope`; an index, hence a moment behind."""
         items = dynamodb.query(
             TableName=self._table,
-            IndexName=SCOPE_INDEX,
+            IndexName=INDEX_NAMES[InventoryIndex.SCOPE],
             KeyConditionExpression="#scope = :scope",
             ExpressionAttributeNames={"#scope": "scope"},
             values={":scope": scope.key},
         )
         return map(ServerRow.of, items)
 
-    def page_of_scope(self, scope: Scope, limit: int, after: dict[str, Any] | None) -> Page:
-        """Return up to `limit` living servers of `scope`, those behind the key `after`."""
-        return self._page(SCOPE_INDEX, "scope", scope.key, limit, after)
-
-    def page_of_staging_account(self, account_id: str, limit: int, after: dict[str, Any] | None) -> Page:
-        """Return up to `limit` servers, tombstones included, that are staged in `account_id`."""
-        return self._page(STAGING_ACCOUNT_INDEX, "stagingAccountId", account_id, limit, after)
-
-    def _page(self, index: str, attribute: str, value: str, limit: int, after: dict[str, Any] | None) -> Page:
+    def page(self, partition: Partition, limit: int, after: Position | None) -> Page:
+        """Return up to `limit` rows of `partition`, those behind `after`; an index, hence a moment behind."""
+        start = (
+            {
+                partition.by.value: partition.value,
+                "sourceServerID": after.source_server_id,
+                "replicationRegion": after.replication_region,
+            }
+            if after
+            else None
+        )
         answer = dynamodb.client().query(
             TableName=self._table,
-            IndexName=index,
+            IndexName=INDEX_NAMES[partition.by],
             KeyConditionExpression="#attribute = :value",
-            ExpressionAttributeNames={"#attribute": attribute},
-            ExpressionAttributeValues=dynamodb.marshal({":value": value}),
+            ExpressionAttributeNames={"#attribute": partition.by.value},
+            ExpressionAttributeValues=dynamodb.marshal({":value": partition.value}),
             Limit=limit,
-            **({"ExclusiveStartKey": dynamodb.marshal(after)} if after else {}),
+            **({"ExclusiveStartKey": dynamodb.marshal(start)} if start else {}),
         )
         rows = [ServerRow.of(dynamodb.unmarshal(typed)) for typed in answer["Items"]]
-        last = answer.get("LastEvaluatedKey")
-        return Page(rows, dynamodb.unmarshal(last) if last else None)
+        return Page(rows, more="LastEvaluatedKey" in answer)
+
+    def of_server(self, source_server_id: str) -> list[ServerRow]:
+        """Return the rows, tombstones included, of a server whose region is not known; one, as DRS makes IDs."""
+        items = dynamodb.query(
+            TableName=self._table,
+            KeyConditionExpression="sourceServerID = :server",
+            values={":server": source_server_id},
+            ConsistentRead=True,
+        )
+        return [ServerRow.of(item) for item in items]

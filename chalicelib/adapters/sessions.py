@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from threading import RLock
 from typing import Any
 
 from botocore.config import Config
@@ -16,6 +17,7 @@ from .calls import CALLS
 
 SESSION_SECONDS = 3600  # AWS STS: the most that a chained role session may last
 CLIENTS_KEPT = 64  # about a megabyte each
+_HUB_LOCK = RLock()
 HUB_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=16)
 
 
@@ -27,9 +29,14 @@ def hub_session() -> BotocoreSession:
     return session
 
 
-@cache
 def hub_client(service: str) -> Any:
     """Return a client of the hub's own `service`."""
+    with _HUB_LOCK:  # making one is not safe for threads; using it is
+        return _hub_client(service)
+
+
+@cache
+def _hub_client(service: str) -> Any:
     return hub_session().create_client(service, config=HUB_CONFIG)
 
 
@@ -49,6 +56,7 @@ class CustomerSessions:
             read_timeout=30,
             max_pool_connections=16,
         )
+        self._lock = RLock()
         self._sessions: dict[tuple[str, str], BotocoreSession] = {}
         self._clients: LRUCache[tuple[str, str, str, str], Any] = LRUCache(CLIENTS_KEPT)
 
@@ -66,10 +74,13 @@ class CustomerSessions:
                 code="RoleMissing",
             )
         key = (account.account_id, role_arn, service, region)
-        if key not in self._clients:
-            session = self._session(account, role_arn)
-            self._clients[key] = session.create_client(service, region_name=region, config=self._config)
-        return self._clients[key]
+        with self._lock:  # sessions and the cache are not safe for threads; clients are
+            client = self._clients.get(key)
+            if client is None:
+                session = self._session(account, role_arn)
+                client = session.create_client(service, region_name=region, config=self._config)
+                self._clients[key] = client
+        return client
 
     def _session(self, account: Account, role_arn: str) -> BotocoreSession:
         if not role_arn:

@@ -72,7 +72,7 @@ class WorkStateTable:
                 work,
                 "SET leaseUntil = :until, nextDueAt = :until ADD epoch :one",
                 {":until": until, ":now": now, ":one": 1},
-                condition="(attribute_not_exists(done) OR done < wanted)"
+                condition="attribute_exists(wanted) AND (attribute_not_exists(done) OR done < wanted)"
                 " AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)",
             )
         except ClientError as error:

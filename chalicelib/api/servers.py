@@ -34,7 +34,7 @@ class ServersRequest(Record):
 def list_servers() -> dict[str, Any]:
     """Return one page of servers, and how fresh each scope is that it was read from."""
     request = ServersRequest.of(blueprint.current_request.query_params or {})
-    query = Query(request.region, request.account_id, request.staging_account_id)
+    query = Query(request.region, request.account_id, staging_account_id=request.staging_account_id)
     page = inventory_query().page(query, request.limit, request.next_token)
     return {
         "servers": [server_body(row) for row in page.rows],

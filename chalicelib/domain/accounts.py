@@ -24,10 +24,11 @@ class AccountKind(StrEnum):
 
 
 class AccountStatus(StrEnum):
-    """Whether an account takes part."""
+    """Whether an account takes part; one that is being removed is on its way out, scope by scope."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"
+    REMOVING = "removing"
 
 
 class Access(StrEnum):
@@ -64,6 +65,11 @@ class Account(Record):
     def has_drs(self) -> bool:
         """Whether the account's DRS is ours to watch: a source account only runs EC2 instances."""
         return self.kind is not AccountKind.SOURCE
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether work is to be done for the account."""
+        return self.status is AccountStatus.ACTIVE
 
     def role_arn(self, access: Access) -> str | None:
         """Return the ARN of the role for `access`, or None where the account has none."""

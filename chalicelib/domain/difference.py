@@ -34,8 +34,14 @@ class Difference(NamedTuple):
         return bool(self.new or self.gone)
 
 
-def difference(known: Mapping[str, Telemetry], listed: Mapping[str, Telemetry]) -> Difference:
-    """Return how `listed` differs from `known`: entries by source server ID, compared by their hashes."""
+def difference(known: Mapping[str, Telemetry], listed: Mapping[str, Telemetry], turn: int = 0) -> Difference:
+    """Return how `listed` differs from `known`: entries by source server ID, compared by their hashes.
+
+    Args:
+        known: what was known.
+        listed: what was found.
+        turn: number of the scan: where more than 20 servers are open, each scan takes the next 20.
+    """
     new = listed.keys() - known.keys()
     changed = {server for server in listed.keys() & known.keys() if _content(listed[server]) != _content(known[server])}
     still_open = sorted(server for server in listed if not listed[server].topology_complete)
@@ -43,8 +49,14 @@ def difference(known: Mapping[str, Telemetry], listed: Mapping[str, Telemetry]) 
         new=set(new),
         changed=changed,
         gone=set(known.keys() - listed.keys()),
-        open=set(still_open[:MOST_TOPOLOGY_RETRIES]) - new - changed,
+        open=set(_next(still_open, turn)) - new - changed,
     )
+
+
+def _next(servers: list[str], turn: int) -> list[str]:
+    """Return 20 of `servers`, other ones each turn, so that those that keep failing do not hold up the rest."""
+    start = turn * MOST_TOPOLOGY_RETRIES % len(servers) if servers else 0
+    return [*servers[start:], *servers[:start]][:MOST_TOPOLOGY_RETRIES]
 
 
 def _content(entry: Telemetry) -> tuple[str, str]:

@@ -42,8 +42,9 @@ class ScanRecord(Record):
     """The outcome of the last scan of one scope.
 
     Counts, `last_success` and the versions are those of the last *complete* scan: an error never zeroes them.
-    The versions are epochs: of the last scan that found servers new or gone, and of the last that found tags or
-    servers changed.
+    `agent_count` counts servers whose agents replicate into the account itself: no extensions, none disconnected or
+    stopped. The versions are epochs: of the last scan that found servers new or gone, and of the last that found tags
+    or servers changed.
     """
 
     region: str
@@ -53,6 +54,7 @@ class ScanRecord(Record):
     server_count: NonNegativeInt = 0
     replicating_count: NonNegativeInt = 0
     extended_count: NonNegativeInt = 0
+    agent_count: NonNegativeInt | None = None
     last_checked: Moment
     last_success: Moment | None = None
     epoch: NonNegativeInt = 0

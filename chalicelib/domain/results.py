@@ -29,6 +29,7 @@ class WorkResult(Record):
     Attributes:
         state: how the scope answered.
         tags_version: tags work: version of the scan record up to which every tag is in place.
+        target_epoch: staging work: epoch of the target's scan record that it was judged by.
         counts: what was seen and done, by name, e.g. `servers`, `changed`, `removed`, `tagged`, `extended`.
         problems: at most 100, the first by subject; `counts["problems"]` counts all.
         changes: dry run: what would be done, at most 100.
@@ -43,6 +44,7 @@ class WorkResult(Record):
     problems: list[Problem] = []
     changes: list[dict[str, Any]] = []
     tags_version: NonNegativeInt | None = None
+    target_epoch: NonNegativeInt | None = None
 
 
 class RunMode(StrEnum):

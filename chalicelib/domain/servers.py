@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, TypeAdapter
 
+from .history import Event
 from .records import Moment, Record
 from .scopes import Scope
 from .topology import Topology
@@ -20,6 +21,7 @@ from .topology import Topology
 FAILBACK = "FAILBACK"
 CONTINUOUS = "CONTINUOUS"
 DISCONNECTED = "DISCONNECTED"
+NOT_REPLICATING = (DISCONNECTED, "STOPPED")
 EXTENDED = "EXTENDED"
 EXTENSION_ERROR = "EXTENSION_ERROR"
 NOT_EXTENDED = "NOT_EXTENDED"
@@ -46,6 +48,8 @@ class DrsFacts(Record):
     lag_band: str | None = None
     replication_error: str | None = None
     last_launch_result: str | None = None
+    last_launch_type: str | None = None
+    last_launch_at: str | None = None
     recovery_instance_id: str | None = None
     reversed_direction_source_server_arn: str | None = None
     staging_account_id: str
@@ -99,6 +103,7 @@ class ServerRow(DrsFacts):
     drs_hash: str | None = None
     ec2_hash: str | None = None
     topology: Topology | None = None
+    history: list[Event] = []
     first_seen: Moment
     last_updated: Moment
     deleted_at: Moment | None = None
@@ -113,11 +118,34 @@ class ServerRow(DrsFacts):
         return DrsFacts(**{name: getattr(self, name) for name in DrsFacts.model_fields})
 
 
+class InventoryIndex(StrEnum):
+    """An index of the inventory, by the attribute that it is partitioned by. Only `scope` leaves tombstones out."""
+
+    SCOPE = "scope"
+    STAGING_ACCOUNT = "stagingAccountId"
+    SOURCE_ACCOUNT = "sourceAccountId"
+    HOSTNAME = "hostname"
+
+
+class Partition(NamedTuple):
+    """One partition of an index; within it, rows are in the order of their IDs."""
+
+    by: InventoryIndex
+    value: str
+
+
+class Position(NamedTuple):
+    """A row's place within a partition."""
+
+    source_server_id: str
+    replication_region: str
+
+
 class Page(NamedTuple):
-    """Some rows, and where the next ones begin; None at the end."""
+    """Some rows of a partition, and whether there are more behind them."""
 
     rows: list[ServerRow]
-    after: dict[str, Any] | None
+    more: bool
 
 
 class Telemetry(NamedTuple):
@@ -155,6 +183,7 @@ def drs_facts(wire: Mapping[str, Any], scope: Scope) -> DrsFacts:
     hints = properties.get("identificationHints") or {}
     staging = wire.get("stagingArea") or {}
     origin = wire.get("sourceCloudProperties") or {}
+    launch = ((wire.get("lifeCycle") or {}).get("lastLaunch") or {}).get("initiated") or {}
     return DrsFacts(
         arn=wire["arn"],
         hostname=hints.get("hostname"),
@@ -164,6 +193,8 @@ def drs_facts(wire: Mapping[str, Any], scope: Scope) -> DrsFacts:
         lag_band=lag_band(seconds(replication.get("lagDuration"))),
         replication_error=(replication.get("dataReplicationError") or {}).get("error"),
         last_launch_result=wire.get("lastLaunchResult"),
+        last_launch_type=launch.get("type"),
+        last_launch_at=launch.get("apiCallDateTime"),
         recovery_instance_id=wire.get("recoveryInstanceId"),
         reversed_direction_source_server_arn=wire.get("reversedDirectionSourceServerArn"),
         staging_account_id=staging.get("stagingAccountID") or scope.account_id,

@@ -54,10 +54,10 @@ class AccountRegistry:
             regions = self._drs_regions(account.partition)
             works = [WorkId(WorkKind.INVENTORY, Scope(account.account_id, region)) for region in regions]
             now = int(self._clock())
-            for work in works:
+            for work in works if account.takes_part else ():
                 self._work_states.register(work, due=now)
         self._accounts.create(account)
-        if account.has_drs and scan_now:
+        if account.has_drs and account.takes_part and scan_now:
             self._ask(works)
 
     def add_staging_account(self, membership: Membership) -> None:

@@ -13,6 +13,9 @@ from ..domain import topology
 from ..domain.accounts import Account
 from ..domain.difference import difference
 from ..domain.extension import RefusalReason, refuse
+from ..domain.failback import events_after
+from ..domain.history import Event, EventKind
+from ..domain.history import trimmed as trimmed_history
 from ..domain.leases import Lease, Outcome, Taken, inventory_due
 from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
@@ -22,6 +25,7 @@ from ..domain.servers import (
     CONTINUOUS,
     DISCONNECTED,
     EXTENDED,
+    NOT_REPLICATING,
     DrsFacts,
     Ec2Facts,
     InstanceState,
@@ -35,7 +39,7 @@ from ..domain.servers import (
 from ..domain.topology import Topology
 from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import ScopeTelemetry, UpdateServer, Write
-from ..errors import AccessDenied, NotFound, NotOptedIn, ServiceError, Throttled, Uninitialized
+from ..errors import AccessDenied, NotOptedIn, ServiceError, Throttled, Uninitialized
 from .ports import Accounts, CallCount, Clock, Drs, Ec2, Inventory, Scans, Telemetries, Writer
 
 CONFIGURATION_CALLS_AT_ONCE = 8
@@ -96,14 +100,13 @@ class InventorySync:
         """Scan the scope of the lease and record what was found.
 
         Raises:
-            NotFound: where the account is not registered.
             LeaseLost: where a newer scan has begun.
         """
         lease, scope = taken.lease, taken.lease.work.scope
         mark, now = self._calls.mark(), self._now()
         account = self._accounts.read(scope.account_id)
-        if account is None:
-            raise NotFound(f"account {scope.account_id} is not registered")
+        if account is None or not account.takes_part:
+            return Outcome(self._idle(lease, mark, "the account takes no part"), None)
         previous = self._scans.read(scope)
         try:
             wire = list(self._drs.source_servers(account, scope.region))
@@ -126,6 +129,16 @@ class InventorySync:
         )
         return Outcome(result, due, probe)
 
+    def _idle(self, lease: Lease, mark: object, why: str) -> WorkResult:
+        """Return the result of work that there was no need to do."""
+        return WorkResult(
+            finished_at=self._now(),
+            epoch=lease.epoch,
+            state=ScopeState.AVAILABLE,
+            message=why,
+            calls=self._calls.since(mark),
+        )
+
     def _record(
         self, lease: Lease, account: Account, previous: ScanRecord | None, wire: list[dict[str, Any]], now: datetime
     ) -> tuple[ScanRecord, list[Problem], dict[str, int]]:
@@ -133,7 +146,7 @@ class InventorySync:
         scope = lease.work.scope
         known = self._known(lease)
         listed, problems = self._listed(scope, wire, known)
-        found = difference(known.servers, {server: seen.entry for server, seen in listed.items()})
+        found = difference(known.servers, {server: seen.entry for server, seen in listed.items()}, turn=lease.epoch)
         rows = self._inventory.read((server, scope.region) for server in found.listed | found.gone)
         topologies = self._topologies(account, scope, {server: listed[server].drs for server in found.listed}, rows)
 
@@ -292,6 +305,7 @@ def _complete_record(scope: Scope, listed: Iterable[Listed], now: datetime, epoc
         server_count=len(servers),
         replicating_count=sum(drs.replication_state == CONTINUOUS for drs in servers),
         extended_count=sum(drs.extended for drs in servers),
+        agent_count=sum(not drs.extended and drs.replication_state not in NOT_REPLICATING for drs in servers),
         last_checked=now,
         last_success=now,
         epoch=epoch,
@@ -327,6 +341,10 @@ def _update(
         values |= {**_known_of_instance(found.ec2), "ec2Hash": found.entry.ec2_hash}
     if seen and (row is None or seen != row.topology):
         values["topology"] = seen.item()
+    known = row.history if row else []
+    history = events_after(known, row, found.drs, now)
+    if history != known:
+        values["history"] = [event.item() for event in history]
     if not values:
         return None
     moment = iso(now)
@@ -350,11 +368,14 @@ def _bury(scope: Scope, row: ServerRow | None, now: datetime) -> Iterator[Write]
     """Yield what turns a server that is gone into a tombstone; an extension is not to be made again unasked (R3.5)."""
     if row is None or not row.living or row.account_id != scope.account_id:
         return
-    moment = iso(now)
-    yield UpdateServer(row.source_server_id, scope, {"deletedAt": moment, "lastUpdated": moment, "scope": None})
     if row.staging_status == EXTENDED and row.staging_source_server_arn:
+        # Before the tombstone: should the worker die between the two, the next scan still lists the row and does both.
         why = f"its extension {row.source_server_id} was removed from {scope.account_id}"
         yield refuse(scope, row.staging_source_server_arn, RefusalReason.REMOVED, why, now)
+    moment = iso(now)
+    history = trimmed_history([*row.history, Event(at=now, kind=EventKind.DELETED)])
+    values = {"deletedAt": moment, "lastUpdated": moment, "scope": None, "history": [e.item() for e in history]}
+    yield UpdateServer(row.source_server_id, scope, values)
 
 
 def _calls_for_tags(found: Listed, row: ServerRow | None) -> bool:

@@ -17,7 +17,7 @@ from ..domain.results import MOST_REPORTED, Problem, WorkResult, trimmed
 from ..domain.scopes import Scope
 from ..domain.servers import EXTENSION_ERROR, ServerRow, Telemetry
 from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage, next_tick
-from ..errors import AccessDenied, NotFound, QuotaExceeded, Refused, ResourceNotFound, ServiceError, Throttled
+from ..errors import AccessDenied, QuotaExceeded, Refused, ResourceNotFound, ServiceError, Throttled, Uninitialized
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
 from .ports import (
@@ -78,6 +78,9 @@ class Survey(NamedTuple):
         wanted: ARNs of the candidates.
         refused: refusals by ARN; empty where they are to be tried again.
         errors: refusals to record for extensions in error.
+        outdated: ARNs that are refused, and extended all the same: their refusals are to be taken away.
+        unlisted: ARNs that DRS did not list as extensible in the last run, though the target was scanned since.
+        target_epoch: epoch of the target's scan record.
     """
 
     originals: dict[str, Original]
@@ -85,17 +88,39 @@ class Survey(NamedTuple):
     wanted: list[str]
     refused: dict[str, Refusal]
     errors: list[Refusal]
+    outdated: list[str]
+    unlisted: set[str]
+    target_epoch: int
 
     def counts(self) -> dict[str, int]:
         """Return the survey in figures."""
         return {"originals": len(self.originals), "extended_before": self.extended, "candidates": len(self.wanted)}
 
 
+class Confirmation(NamedTuple):
+    """What the target's DRS says of candidates.
+
+    Attributes:
+        confirmed: what it lists as extensible.
+        refused: what it will not extend, with reasons.
+        unlisted: what it does not list: most probably extended already, which the target's next scan shows. Only where
+            it does not is that a reason to put it off.
+        unanswered: staging accounts for which it did not answer.
+    """
+
+    confirmed: list[Original]
+    refused: list[Refusal]
+    unlisted: list[str]
+    unanswered: list[Attempt]
+
+
 class Choice(NamedTuple):
-    """What a run extends, what it puts off with reasons, and how many are left for the next."""
+    """What a run extends, what it puts off with reasons, what it does not know, and how many are left."""
 
     confirmed: list[Original]
     put_off: list[Refusal]
+    unlisted: list[str]
+    unanswered: list[Attempt]
     left: int
 
 
@@ -138,7 +163,6 @@ class StagingSync:
         """Extend what is new in the target's staging accounts, or say what would be done.
 
         Raises:
-            NotFound: where the target is not registered.
             LeaseLost: where a newer epoch has begun.
         """
         lease, scope = taken.lease, taken.lease.work.scope
@@ -146,35 +170,38 @@ class StagingSync:
         if version is not None and not self._filter.is_active(scope.region, version):
             return Outcome(self._result(lease, mark, reason="the region is not active"), None)
         target = self._accounts.read(scope.account_id)
-        if target is None:
-            raise NotFound(f"account {scope.account_id} is not registered")
+        if target is None or not target.takes_part:
+            return Outcome(self._result(lease, mark, reason="the target takes no part"), None)
         memberships = self._active_memberships(scope)
         if not memberships:
             return Outcome(self._result(lease, mark, reason="none of its staging accounts is active here"), None)
-        result = self.auto_extend_staging_servers(lease, target, memberships, mark)
+        result = self.auto_extend_staging_servers(taken, target, memberships, mark)
         due = None if message.dry_run else next_tick(int(self._clock()), lease.tick_at, self._cadence.staging)
         return Outcome(result, due)
 
     def auto_extend_staging_servers(
-        self, lease: Lease, target: Account, memberships: list[Membership], mark: object
+        self, taken: Taken, target: Account, memberships: list[Membership], mark: object
     ) -> WorkResult:
         """Extend the servers of the staging accounts of `memberships` that `target` lacks.
 
         Raises:
             TableUnavailable: where the inventory cannot be read: nothing is extended on a guess.
         """
-        survey = self._survey(lease, memberships)
+        lease = taken.lease
+        survey = self._survey(taken, memberships)
         if not survey.wanted:
-            self._record(lease, survey.errors)
-            return self._result(lease, mark, survey.counts(), map(_problem, survey.errors))
+            self._record(lease, survey)
+            return self._result(lease, mark, survey.counts(), map(_problem, survey.errors), survey=survey)
         choice = self._choose(target, lease.work.scope, survey, memberships)
         if lease.work.dry_run:
             return self._rehearsed(lease, target, survey, choice, mark)
         return self._carried_out(lease, target, survey, choice, mark)
 
-    def _survey(self, lease: Lease, memberships: list[Membership]) -> Survey:
+    def _survey(self, taken: Taken, memberships: list[Membership]) -> Survey:
         """Return what the inventory says of the target and its staging accounts."""
-        scope, now = lease.work.scope, self._now()
+        lease, scope, now = taken.lease, taken.lease.work.scope, self._now()
+        scan = self._scans.read(scope)  # before the list of extensions: the list is at least as new
+        epoch = scan.epoch if scan else 0
         originals = {
             original.arn: original
             for membership in memberships
@@ -184,7 +211,9 @@ class StagingSync:
         refused = {} if lease.retry_refused else self._refusals.of_target(scope)
         errors = self._extension_errors(scope, extended, refused, now)
         wanted = candidates(originals, (entry.extends for entry in extended.values()), refused, now)
-        return Survey(originals, len(extended), wanted, refused, errors)
+        sound = {entry.extends for entry in extended.values() if entry.extension != EXTENSION_ERROR}
+        outdated, unlisted = sorted(sound & refused.keys()), _unlisted_before(taken.result, epoch)
+        return Survey(originals, len(extended), wanted, refused, errors, outdated, unlisted, epoch)
 
     def _choose(self, target: Account, scope: Scope, survey: Survey, memberships: list[Membership]) -> Choice:
         """Return what is to be extended in this run: let in by tags, within quota and cap, confirmed by DRS."""
@@ -192,14 +221,20 @@ class StagingSync:
         admitted_now, excluded = self._admitted(scope, wanted, memberships, survey.refused)
         fitting, over_quota = self._within_quota(scope, admitted_now, survey.refused)
         cap = self._limits.extensions_per_run
-        confirmed, not_confirmed = self._confirm(target, scope, fitting[:cap], survey.refused)
-        return Choice(confirmed, [*excluded, *over_quota, *not_confirmed], max(0, len(fitting) - cap))
+        answers = self._confirm(target, scope, fitting[:cap], survey)
+        put_off = [*excluded, *over_quota, *answers.refused]
+        left = max(0, len(fitting) - cap)
+        return Choice(answers.confirmed, put_off, answers.unlisted, answers.unanswered, left)
 
     def _rehearsed(self, lease: Lease, target: Account, survey: Survey, choice: Choice, mark: object) -> WorkResult:
         """Return what would be done."""
         told = {"left": choice.left, "would_extend": len(choice.confirmed), "would_refuse": len(choice.put_off)}
-        problems = map(_problem, [*survey.errors, *choice.put_off])
-        result = self._result(lease, mark, {**survey.counts(), **told}, problems)
+        problems = [
+            *map(_problem, [*survey.errors, *choice.put_off]),
+            *map(_unlisted, choice.unlisted),
+            *map(_failure, choice.unanswered),
+        ]
+        result = self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey)
         changes = [{"extend": original.arn, "into": target.account_id} for original in choice.confirmed]
         return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
 
@@ -208,19 +243,20 @@ class StagingSync:
         scope = lease.work.scope
         attempts = self._extend(lease, target, choice.confirmed)
         made = [attempt.arn for attempt in attempts if attempt.error is None]
-        failed = [attempt for attempt in attempts if attempt.error is not None]
-        refusals = [*survey.errors, *choice.put_off, *self._refused(scope, failed, survey.refused)]
-        self._record(lease, refusals)
-        for arn in made:
-            if arn in survey.refused or lease.retry_refused:
-                self._refusals.forget(scope, arn)
-        if made or any(refusal.reason is RefusalReason.NOT_EXTENSIBLE for refusal in refusals):
+        failed = [*choice.unanswered, *(attempt for attempt in attempts if attempt.error is not None)]
+        refused = [*choice.put_off, *self._refused(scope, failed, survey.refused)]
+        self._record(lease, survey, refused, made)
+        if made or choice.unlisted:
             self._want_inventory(scope)
+        refusals = [*survey.errors, *refused]
         told = {"left": choice.left, "extended": len(made), "refused": len(refusals), "failed": len(failed)}
         failures = [_failure(attempt) for attempt in failed]
         named = {failure.subject for failure in failures}
         others = [_problem(refusal) for refusal in refusals if refusal.staging_source_server_arn not in named]
-        return self._result(lease, mark, {**survey.counts(), **told}, [*failures, *others])
+        problems = [*failures, *others, *map(_unlisted, choice.unlisted)]
+        throttled = any(isinstance(attempt.error, Throttled) for attempt in failed)
+        state = ScopeState.THROTTLED if throttled else ScopeState.AVAILABLE
+        return self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey, state=state)
 
     def get_staging_account_servers(self, staging: Scope) -> list[Original]:
         """Return the servers of a staging scope that may be extended, from its last complete scan."""
@@ -305,40 +341,49 @@ class StagingSync:
         over = originals[room:]
         return originals[:room], [self._refuse(scope, o.arn, RefusalReason.QUOTA, why, refused) for o in over]
 
-    def _confirm(
-        self, target: Account, scope: Scope, originals: list[Original], refused: dict[str, Refusal]
-    ) -> tuple[list[Original], list[Refusal]]:
-        """Return which of `originals` the target's DRS still lists as extensible, and why not the others."""
-        confirmed, others = [], []
+    def _confirm(self, target: Account, scope: Scope, originals: list[Original], survey: Survey) -> Confirmation:
+        """Ask the target's DRS which of `originals` it lists as extensible, one staging account after another."""
+        answers = Confirmation([], [], [], [])
+        why = f"DRS of {target.account_id} does not list it as extensible"
         for staging_account_id in sorted({original.scope.account_id for original in originals}):
             some = [original for original in originals if original.scope.account_id == staging_account_id]
             try:
                 extensible = self._drs.extensible(target, scope.region, staging_account_id)
-            except Throttled:
-                continue  # nothing is known of these; they are candidates again next time
-            except ServiceError as error:
+            except (AccessDenied, Refused, Uninitialized) as error:
                 reason = RefusalReason.NOT_TRUSTED if isinstance(error, AccessDenied) else RefusalReason.REFUSED
-                others += [self._refuse(scope, o.arn, reason, str(error), refused) for o in some]
+                answers.refused.extend(self._refuse(scope, o.arn, reason, str(error), survey.refused) for o in some)
                 continue
-            why = f"DRS of {target.account_id} does not list it as extensible"
-            for original in some:
-                if original.arn in extensible:
-                    confirmed.append(original)
-                else:
+            except ServiceError as error:  # may pass: these are candidates again next time
+                answers.unanswered.append(Attempt(f"staging account {staging_account_id}", error))
+                continue
+            answers.confirmed.extend(original for original in some if original.arn in extensible)
+            for arn in (original.arn for original in some if original.arn not in extensible):
+                if arn in survey.unlisted:
                     reason = RefusalReason.NOT_EXTENSIBLE
-                    others.append(self._refuse(scope, original.arn, reason, why, refused))
-        return confirmed, others
+                    answers.refused.append(self._refuse(scope, arn, reason, why, survey.refused))
+                else:
+                    answers.unlisted.append(arn)
+        return answers
 
     def _extend(self, lease: Lease, target: Account, originals: list[Original]) -> list[Attempt]:
         """Extend `originals`; what DRS refuses is listed again: what is not left to extend was extended meanwhile."""
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
             attempts = list(pool.map(lambda original: self.extend_source_server(lease, target, original), originals))
-        refused = {attempt.arn for attempt in attempts if isinstance(attempt.error, Refused)}
-        stagings = {original.scope.account_id for original in originals if original.arn in refused}
-        left: set[str] = set()
-        for staging_account_id in sorted(stagings):
-            left |= self._drs.extensible(target, lease.work.scope.region, staging_account_id).keys()
-        return [Attempt(a.arn, None) if a.arn in refused and a.arn not in left else a for a in attempts]
+        doubtful = [o for o, attempt in zip(originals, attempts, strict=True) if isinstance(attempt.error, Refused)]
+        settled = self._settled(target, doubtful)
+        return [settled.get(attempt.arn, attempt) for attempt in attempts]
+
+    def _settled(self, target: Account, doubtful: list[Original]) -> dict[str, Attempt]:
+        """Return how attempts that DRS refused really ended, by ARN, where listing again tells."""
+        settled: dict[str, Attempt] = {}
+        for scope in sorted({original.scope for original in doubtful}):
+            try:
+                left = self._drs.extensible(target, scope.region, scope.account_id)
+            except ServiceError as error:
+                settled |= {o.arn: Attempt(o.arn, error) for o in doubtful if o.scope == scope}
+                continue
+            settled |= {o.arn: Attempt(o.arn, None) for o in doubtful if o.scope == scope and o.arn not in left}
+        return settled
 
     def _refused(self, scope: Scope, failed: list[Attempt], before: dict[str, Refusal]) -> list[Refusal]:
         """Return refusals for what DRS will not do; what may pass by itself gets none, and is tried next time."""
@@ -353,9 +398,14 @@ class StagingSync:
     ) -> Refusal:
         return refuse(scope, arn, reason, message, self._now(), before.get(arn))
 
-    def _record(self, lease: Lease, refusals: list[Refusal]) -> None:
-        if not lease.work.dry_run:
-            self._writer.write(lease, list(refusals))
+    def _record(self, lease: Lease, survey: Survey, refused: Iterable[Refusal] = (), made: Iterable[str] = ()) -> None:
+        """Remember what was refused, and forget the refusals of what is extended."""
+        if lease.work.dry_run:
+            return
+        self._writer.write(lease, [*survey.errors, *refused])
+        settled = [arn for arn in made if arn in survey.refused or lease.retry_refused]
+        for arn in (*survey.outdated, *settled):
+            self._refusals.forget(lease.work.scope, arn)
 
     def _want_inventory(self, target: Scope) -> None:
         """Have the target scope scanned, so that its extensions appear and get their tags."""
@@ -370,17 +420,19 @@ class StagingSync:
         counts: dict[str, int] | None = None,
         problems: Iterable[Problem] = (),
         reason: str | None = None,
+        survey: Survey | None = None,
+        state: ScopeState = ScopeState.AVAILABLE,
     ) -> WorkResult:
         found = list(problems)
-        throttled = any(problem.code == "ThrottlingException" for problem in found)
         return WorkResult(
             finished_at=self._now(),
             epoch=lease.epoch,
-            state=ScopeState.THROTTLED if throttled else ScopeState.AVAILABLE,
+            state=state,
             message=reason,
             calls=self._calls.since(mark),
             counts={**(counts or {}), "problems": len(found)},
             problems=trimmed(found),
+            target_epoch=survey.target_epoch if survey else None,
         )
 
     def _now(self) -> datetime:
@@ -394,6 +446,18 @@ def _extension_message(row: ServerRow | None) -> str:
 
 def _problem(refusal: Refusal) -> Problem:
     return Problem(subject=refusal.staging_source_server_arn, code=refusal.reason, message=refusal.message)
+
+
+def _unlisted(arn: str) -> Problem:
+    why = "DRS does not list it as extensible: most probably extended already; the target is scanned to see"
+    return Problem(subject=arn, code=RefusalReason.NOT_EXTENSIBLE, message=why)
+
+
+def _unlisted_before(last: WorkResult | None, target_epoch: int) -> set[str]:
+    """Return the ARNs that the last run found unlisted, where the target was scanned since and they still show."""
+    if last is None or last.target_epoch is None or last.target_epoch >= target_epoch:
+        return set()
+    return {problem.subject for problem in last.problems if problem.code == RefusalReason.NOT_EXTENSIBLE}
 
 
 def _failure(attempt: Attempt) -> Problem:

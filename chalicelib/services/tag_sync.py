@@ -21,12 +21,13 @@ from ..domain.servers import DISCONNECTED, FAILBACK, InstanceState, ServerRow, c
 from ..domain.tags import TagChange
 from ..domain.work import Cadence, WorkMessage, next_tick
 from ..domain.writes import UpdateServer, Write
-from ..errors import AccessDenied, NotFound, NotOptedIn, ServiceError, Throttled
+from ..errors import AccessDenied, NotOptedIn, Refused, ResourceNotFound, ServiceError, Throttled
 from .active_region_filter import ActiveRegionFilter
 from .ports import Accounts, CallCount, Clock, DrsChanges, Inventory, Scans, Telemetries, WorkStates, Writer
 
 SERVERS_AT_ONCE = 50  # one write-ahead note for so many
 CALLS_AT_ONCE = 8
+WITHOUT_EFFECT = (AccessDenied, Throttled, NotOptedIn, Refused, ResourceNotFound)  # the call did nothing
 SCOPE_WIDE = (AccessDenied, Throttled, NotOptedIn)  # what will meet the next server as well
 
 
@@ -70,7 +71,6 @@ class TagSync:
         """Bring the tags of the scope's servers up to date, or say what would be done.
 
         Raises:
-            NotFound: where the account is not registered.
             LeaseLost: where a newer epoch has begun.
         """
         lease, scope = taken.lease, taken.lease.work.scope
@@ -85,17 +85,17 @@ class TagSync:
         if _in_place(taken, scan, message):
             counts = {"servers": scan.server_count, "unchanged": scan.server_count}
             return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, counts, tags_version=scan.tags_version), due)
-        return Outcome(self._sync(taken, scan, mark), due)
-
-    def _sync(self, taken: Taken, scan: ScanRecord, mark: object) -> WorkResult:
-        lease, scope = taken.lease, taken.lease.work.scope
         account = self._accounts.read(scope.account_id)
-        if account is None:
-            raise NotFound(f"account {scope.account_id} is not registered")
-        rows = self._rows(scope)
+        if account is None or not account.takes_part:
+            return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the account takes no part"), None)
+        return Outcome(self._sync(taken, account, scan, mark), due)
+
+    def _sync(self, taken: Taken, account: Account, scan: ScanRecord, mark: object) -> WorkResult:
+        lease, scope = taken.lease, taken.lease.work.scope
+        rows = self._settle(taken, self._rows(scope))
         skipped = [problem for row in rows if (problem := skip_reason(row))]
         eligible = [row for row in rows if skip_reason(row) is None]
-        planned = [Planned(row, _change(row, taken.intent)) for row in eligible]
+        planned = [_plan(row) for row in eligible]
         overflow = [_overflow(plan) for plan in planned if plan.change.overflow]
         open_plans = [plan for plan in planned if not plan.change.empty or _owns_otherwise(plan)]
         counts = {
@@ -111,9 +111,11 @@ class TagSync:
             return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
         failures = self._apply(lease, account, open_plans)
         counts = {**counts, "tagged": len(open_plans) - len(failures), "failed": len(failures)}
-        state = ScopeState.THROTTLED if any(f.code in _SLOW_DOWN for f in failures) else ScopeState.AVAILABLE
+        throttled = any(isinstance(error, Throttled) for _, error in failures)
+        state = ScopeState.THROTTLED if throttled else ScopeState.AVAILABLE
         version = None if failures else scan.tags_version
-        return self._result(lease, state, mark, counts, [*failures, *skipped, *overflow], tags_version=version)
+        problems = [*(_problem(row, error) for row, error in failures), *skipped, *overflow]
+        return self._result(lease, state, mark, counts, problems, tags_version=version)
 
     def _rows(self, scope: Scope) -> list[ServerRow]:
         """Return the scope's living servers: the list from its telemetry, the rows from the table itself."""
@@ -122,22 +124,47 @@ class TagSync:
         rows = self._inventory.read((server, scope.region) for server in servers)
         return sorted((row for row in rows.values() if row.living), key=lambda row: row.source_server_id)
 
-    def _apply(self, lease: Lease, account: Account, plans: list[Planned]) -> list[Problem]:
+    def _apply(self, lease: Lease, account: Account, plans: list[Planned]) -> list[tuple[ServerRow, ServiceError]]:
         """Write the planned tags, first to DRS, then to the inventory; return what failed."""
-        failures: list[Problem] = []
+        failures: list[tuple[ServerRow, ServiceError]] = []
         for start in range(0, len(plans), SERVERS_AT_ONCE):
             some = plans[start : start + SERVERS_AT_ONCE]
             self._work_states.intend(lease, {plan.row.source_server_id: sorted(plan.change.put) for plan in some})
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 errors = list(pool.map(_Change(self._drs, account, lease.work.scope.region), some))
-            done = [plan for plan, error in zip(some, errors, strict=True) if error is None]
-            self._writer.write(lease, [_recorded(plan, lease.work.scope, self._now()) for plan in done])
-            failures += [_problem(p.row, e) for p, e in zip(some, errors, strict=True) if e is not None]
+            self._writer.write(lease, self._outcomes(lease.work.scope, some, errors))
+            failures += [(plan.row, error) for plan, error in zip(some, errors, strict=True) if error is not None]
             if any(isinstance(error, SCOPE_WIDE) for error in errors):
                 left = plans[start + SERVERS_AT_ONCE :]
                 why = ServiceError("not tried: the servers before it were refused", "NOT_TRIED")
-                return failures + [_problem(plan.row, why) for plan in left]
+                return failures + [(plan.row, why) for plan in left]
         return failures
+
+    def _outcomes(self, scope: Scope, plans: list[Planned], errors: list[ServiceError | None]) -> list[Write]:
+        """Return the rows' updates: tags where they were written, ownership where they may have been."""
+        now = self._now()
+        written = [_recorded(plan, scope, now) for plan, error in zip(plans, errors, strict=True) if error is None]
+        unclear = [
+            _owned(plan.row, {*plan.row.managed_tag_keys, *plan.change.managed}, scope, now)
+            for plan, error in zip(plans, errors, strict=True)
+            if error is not None and not isinstance(error, WITHOUT_EFFECT)
+        ]
+        return [*written, *unclear]
+
+    def _settle(self, taken: Taken, rows: list[ServerRow]) -> list[ServerRow]:
+        """Return `rows` with what a run that died was about to write among their managed keys, and record it."""
+        intent, scope, now = taken.intent, taken.lease.work.scope, self._now()
+        owned = {
+            row.source_server_id: row.model_copy(
+                update={"managed_tag_keys": sorted({*row.managed_tag_keys, *intent[row.source_server_id]})}
+            )
+            for row in rows
+            if row.source_server_id in intent
+        }
+        if not taken.lease.work.dry_run:
+            writes = [_owned(row, set(row.managed_tag_keys), scope, now) for row in owned.values()]
+            self._writer.write(taken.lease, list(writes))
+        return [owned.get(row.source_server_id, row) for row in rows]
 
     def _result(
         self,
@@ -192,9 +219,6 @@ class _Change:
         return None
 
 
-_SLOW_DOWN = ("ThrottlingException", "Throttling", "TooManyRequestsException")
-
-
 def skip_reason(row: ServerRow) -> Problem | None:
     """Return why a server's tags are not synced, or None (R2.5)."""
     if row.replication_direction == FAILBACK:
@@ -216,14 +240,18 @@ def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:
     return not message.dry_run and not taken.intent and last is not None and last.tags_version == scan.tags_version
 
 
-def _change(row: ServerRow, intent: dict[str, list[str]]) -> TagChange:
-    ours = sorted({*row.managed_tag_keys, *intent.get(row.source_server_id, [])})
-    return tags.difference(row.source_tags, row.drs_tags, ours)
+def _plan(row: ServerRow) -> Planned:
+    return Planned(row, tags.difference(row.source_tags, row.drs_tags, row.managed_tag_keys))
 
 
 def _owns_otherwise(plan: Planned) -> bool:
     """Return whether nothing is to be written to DRS, but the row does not say yet whose tags they are."""
     return plan.change.managed != sorted(plan.row.managed_tag_keys)
+
+
+def _owned(row: ServerRow, keys: set[str], scope: Scope, now: datetime) -> UpdateServer:
+    """Return the row's update that says which keys are this product's."""
+    return UpdateServer(row.source_server_id, scope, {"managedTagKeys": sorted(keys), "lastUpdated": iso(now)})
 
 
 def _recorded(plan: Planned, scope: Scope, now: datetime) -> Write:

@@ -1,0 +1,56 @@
+"""Scans stale scopes before they are answered from: a few, and not for long (decision 11 of the architecture)."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from ..domain.regions import ScanRecord
+from ..domain.work import WorkId, WorkKind, WorkMessage
+from ..observability import count, logger
+from .ports import Clock, Queue, WorkStates
+
+MOST_SCOPES = 5
+LONGEST_WAIT_SECONDS = 5.0
+POLL_SECONDS = 0.1
+AGAIN_AFTER = timedelta(minutes=1)  # a scope that was just scanned, and is stale all the same, fails
+
+
+class Refresher:
+    """Asks for scans and waits for them. It never scans itself: who answers queries may not enter other accounts."""
+
+    def __init__(
+        self,
+        work_states: WorkStates,
+        queue: Queue,
+        clock: Clock,
+        redeliver_after: int,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._work_states = work_states
+        self._queue = queue
+        self._clock = clock
+        self._redeliver_after = redeliver_after
+        self._sleep = sleep
+
+    def refresh(self, stale: list[ScanRecord]) -> bool:
+        """Have up to 5 of the `stale` scopes scanned, wait up to 5 s, and return whether any scan has ended."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        worth = [scan for scan in stale if now - scan.last_checked > AGAIN_AFTER][:MOST_SCOPES]
+        if not worth:
+            return False
+        count("StaleScopes", len(worth))
+        logger.info(f"falling back to the DRS API for {len(worth)} stale scopes")
+        works = [WorkId(WorkKind.INVENTORY, scan.scope) for scan in worth]
+        again = int(self._clock()) + self._redeliver_after
+        asked = {work: self._work_states.ask(work, again) for work in works}
+        self._queue.send(WorkMessage.about(work) for work in works)
+        return self._wait(asked)
+
+    def _wait(self, asked: dict[WorkId, int]) -> bool:
+        until = self._clock() + LONGEST_WAIT_SECONDS
+        while True:
+            states = self._work_states.read(asked)
+            done = [work for work, wanted in asked.items() if work in states and states[work].done >= wanted]
+            if len(done) == len(asked) or self._clock() >= until:
+                return bool(done)
+            self._sleep(POLL_SECONDS)
