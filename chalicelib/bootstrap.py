@@ -181,6 +181,7 @@ def inventory_sync() -> InventorySync:
         DrsReader(customer_sessions()),
         Ec2Reader(customer_sessions()),
         CALLS,
+        drs_regions,
         time.time,
         settings().cadence,
     )

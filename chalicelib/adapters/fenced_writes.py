@@ -11,7 +11,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from ..domain.leases import Lease
 from ..domain.regions import ScanRecord
-from ..domain.writes import ScopeTelemetry, UpdateServer, Write
+from ..domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
 from ..errors import DrsActiveRegionsError, LeaseLost
 from . import dynamodb
 from .telemetry_table import to_item
@@ -73,6 +73,10 @@ class FencedWrites:
             return _put(self._telemetry, to_item(write))
         if isinstance(write, ScanRecord):
             return _put(self._scans, write.item())
+        if isinstance(write, ForgetScan):
+            return _delete(self._scans, {"region": write.scope.region, "accountId": write.scope.account_id})
+        if isinstance(write, ForgetTelemetry):
+            return _delete(self._telemetry, {"scope": write.scope.key})
         return _put(self._refusals, write.item())
 
     def _server(self, update: UpdateServer) -> dict[str, Any]:
@@ -102,3 +106,7 @@ class FencedWrites:
 
 def _put(table: str, item: dict[str, Any]) -> dict[str, Any]:
     return {"Put": {"TableName": table, "Item": dynamodb.marshal(item)}}
+
+
+def _delete(table: str, key: dict[str, Any]) -> dict[str, Any]:
+    return {"Delete": {"TableName": table, "Key": dynamodb.marshal(key)}}

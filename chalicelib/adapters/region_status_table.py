@@ -29,6 +29,21 @@ class RegionStatusTable:
         item = dynamodb.get(self._table, {"region": region})
         return RegionStatus.of(item) if item else None
 
+    def delete(self, stored: RegionStatus) -> bool:
+        """Take a row away; False where somebody else wrote meanwhile."""
+        try:
+            dynamodb.client().delete_item(
+                TableName=self._table,
+                Key=dynamodb.marshal({"region": stored.region}),
+                ConditionExpression="version = :seen",
+                ExpressionAttributeValues=dynamodb.marshal({":seen": stored.version}),
+            )
+        except ClientError as error:
+            if dynamodb.code(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
     def replace(self, stored: RegionStatus | None, status: RegionStatus) -> bool:
         """Write `status` as the version after `stored`; False where somebody else wrote meanwhile."""
         version = stored.version if stored else 0

@@ -29,4 +29,16 @@ class ScopeTelemetry(NamedTuple):
     servers: dict[str, Telemetry]
 
 
-Write = UpdateServer | ScopeTelemetry | ScanRecord | Refusal
+class ForgetScan(NamedTuple):
+    """Take a scope's scan record away: its account is being removed."""
+
+    scope: Scope
+
+
+class ForgetTelemetry(NamedTuple):
+    """Take a scope's telemetry away: its account is being removed."""
+
+    scope: Scope
+
+
+Write = UpdateServer | ScopeTelemetry | ScanRecord | Refusal | ForgetScan | ForgetTelemetry

@@ -1,10 +1,22 @@
 """Registered accounts: their scopes become known to the planner when they are added."""
 
-from ..domain.accounts import Account, AccountKind, Membership
+from typing import NamedTuple
+
+from ..domain.accounts import Account, AccountKind, AccountStatus, Membership
+from ..domain.leases import WorkState
+from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.work import WorkId, WorkKind, WorkMessage
 from ..errors import InvalidRequest, NotFound
 from .ports import Accounts, Clock, DrsRegions, Queue, Scans, WorkStates
+
+
+class AccountScope(NamedTuple):
+    """One scope of an account: its scan record and its inventory work, where there are any."""
+
+    scope: Scope
+    scan: ScanRecord | None
+    work: WorkState | None
 
 
 class AccountRegistry:
@@ -50,14 +62,12 @@ class AccountRegistry:
             AlreadyExists: where it is registered.
         """
         self._check_roles(account)
-        if account.has_drs:
-            regions = self._drs_regions(account.partition)
-            works = [WorkId(WorkKind.INVENTORY, Scope(account.account_id, region)) for region in regions]
-            now = int(self._clock())
-            for work in works if account.takes_part else ():
-                self._work_states.register(work, due=now)
+        works = self._works(account) if account.takes_part else []
+        now = int(self._clock())
+        for work in works:
+            self._work_states.register(work, due=now)
         self._accounts.create(account)
-        if account.has_drs and account.takes_part and scan_now:
+        if scan_now:
             self._ask(works)
 
     def add_staging_account(self, membership: Membership) -> None:
@@ -75,6 +85,94 @@ class AccountRegistry:
         active = [scan.region for scan in self._scans.of_scopes(staging) if scan.active]
         self._ask([WorkId(WorkKind.STAGING, Scope(target.account_id, region)) for region in active])
 
+    def remove_staging_account(self, target_id: str, staging_account_id: str) -> None:
+        """Make a staging account one of the target's no longer; its extensions stay.
+
+        Raises:
+            NotFound: where it is none.
+        """
+        if not self._accounts.delete_membership(target_id, staging_account_id):
+            raise NotFound(f"{staging_account_id} is not a staging account of {target_id}")
+
+    def staging_accounts(self, target_id: str) -> list[Membership]:
+        """Return the staging memberships of a registered target.
+
+        Raises:
+            NotFound: where the target is not registered.
+            InvalidRequest: where it is of another kind.
+        """
+        return self._accounts.memberships(self._need(target_id, AccountKind.TARGET).account_id)
+
+    def accounts(self, kind: AccountKind | None = None) -> list[Account]:
+        """Return the registered accounts, by kind and ID."""
+        return self._accounts.of_kind(kind) if kind else self._accounts.read_all()
+
+    def account(self, account_id: str) -> Account:
+        """Return a registered account.
+
+        Raises:
+            NotFound: where it is not registered.
+        """
+        account = self._accounts.read(account_id)
+        if account is None:
+            raise NotFound(f"account {account_id} is not registered")
+        return account
+
+    def change(self, account: Account) -> None:
+        """Store a registered account anew. Where it takes part again, or its roles changed, it is scanned.
+
+        Raises:
+            NotFound: where it is not registered, or being removed.
+            InvalidRequest: where its kind changed, or it lacks a role that it needs.
+        """
+        before = self.account(account.account_id)
+        if before.kind is not account.kind:
+            raise InvalidRequest(f"kind: {account.account_id} is a {before.kind} account; remove it to change that")
+        self._check_roles(account)
+        self._accounts.replace(account)
+        access = ("status", "reader_role_arn", "writer_role_arn", "external_id")
+        if account.takes_part and any(getattr(before, name) != getattr(account, name) for name in access):
+            self._ask(self._works(account))
+
+    def remove(self, account_id: str) -> int:
+        """Begin to remove an account, with its memberships in both directions; return how many scopes are to go.
+
+        Its scopes are taken away by the inventory worker, under their epochs; the account goes with the last of them.
+
+        Raises:
+            NotFound: where it is not registered.
+        """
+        account = self.account(account_id)
+        for membership in self._accounts.memberships(account_id):
+            self._accounts.delete_membership(account_id, membership.staging_account_id)
+        for target_id in self._accounts.targets_of(account_id):
+            self._accounts.delete_membership(target_id, account_id)
+        if not account.has_drs:
+            self._accounts.delete(account_id)
+            return 0
+        if account.status is not AccountStatus.REMOVING:
+            self._accounts.replace(account.model_copy(update={"status": AccountStatus.REMOVING}))
+        works = self._works(account)
+        self._ask(works)
+        return len(works)
+
+    def scopes(self, account_id: str) -> list[AccountScope]:
+        """Return each scope of an account that was ever planned: its scan record and when it is due.
+
+        Raises:
+            NotFound: where the account is not registered.
+        """
+        works = self._works(self.account(account_id))
+        states = self._work_states.read(works)
+        scans = {scan.scope: scan for scan in self._scans.of_scopes(work.scope for work in works)}
+        return [AccountScope(work.scope, scans.get(work.scope), states.get(work)) for work in works]
+
+    def _works(self, account: Account) -> list[WorkId]:
+        if not account.has_drs:
+            return []
+        regions = self._drs_regions(account.partition)
+        return [WorkId(WorkKind.INVENTORY, Scope(account.account_id, region)) for region in regions]
+
     def _ask(self, works: list[WorkId]) -> None:
         again = int(self._clock()) + self._redeliver_after
         for work in works:
@@ -82,9 +180,7 @@ class AccountRegistry:
         self._queue.send(map(WorkMessage.about, works))
 
     def _need(self, account_id: str, kind: AccountKind) -> Account:
-        account = self._accounts.read(account_id)
-        if account is None:
-            raise NotFound(f"account {account_id} is not registered")
+        account = self.account(account_id)
         if account.kind is not kind:
             raise InvalidRequest(f"account {account_id} is registered as {account.kind}, not as {kind}")
         return account

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ..domain import topology
-from ..domain.accounts import Account
+from ..domain.accounts import Account, AccountStatus
 from ..domain.difference import difference
 from ..domain.extension import RefusalReason, refuse
 from ..domain.failback import events_after
@@ -38,9 +38,9 @@ from ..domain.servers import (
 )
 from ..domain.topology import Topology
 from ..domain.work import Cadence, WorkMessage
-from ..domain.writes import ScopeTelemetry, UpdateServer, Write
+from ..domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
 from ..errors import AccessDenied, NotOptedIn, ServiceError, Throttled, Uninitialized
-from .ports import Accounts, CallCount, Clock, Drs, Ec2, Inventory, Scans, Telemetries, Writer
+from .ports import Accounts, CallCount, Clock, Drs, DrsRegions, Ec2, Inventory, Scans, Telemetries, Writer
 
 CONFIGURATION_CALLS_AT_ONCE = 8
 LOOK_UPS_AT_ONCE = 4
@@ -82,6 +82,7 @@ class InventorySync:
         drs: Drs,
         ec2: Ec2,
         calls: CallCount,
+        drs_regions: DrsRegions,
         clock: Clock,
         cadence: Cadence,
     ) -> None:
@@ -93,6 +94,7 @@ class InventorySync:
         self._drs = drs
         self._ec2 = ec2
         self._calls = calls
+        self._drs_regions = drs_regions
         self._clock = clock
         self._cadence = cadence
 
@@ -105,6 +107,8 @@ class InventorySync:
         lease, scope = taken.lease, taken.lease.work.scope
         mark, now = self._calls.mark(), self._now()
         account = self._accounts.read(scope.account_id)
+        if account is not None and account.status is AccountStatus.REMOVING:
+            return Outcome(self._remove(lease, account, mark), None)
         if account is None or not account.takes_part:
             return Outcome(self._idle(lease, mark, "the account takes no part"), None)
         previous = self._scans.read(scope)
@@ -128,6 +132,25 @@ class InventorySync:
             problems=trimmed(problems),
         )
         return Outcome(result, due, probe)
+
+    def _remove(self, lease: Lease, account: Account, mark: object) -> WorkResult:
+        """Take the scope of an account that is being removed: rows become tombstones, then its record goes.
+
+        Whoever removes the last scope takes the account away. Under the epoch's fence a late scan brings nothing back.
+        """
+        scope, now = lease.work.scope, self._now()
+        latest = self._telemetries.read(scope)
+        listed = {row.source_server_id for row in self._inventory.of_scope(scope)}
+        servers = listed | (latest.servers.keys() if latest else set())
+        rows = self._inventory.read((server, scope.region) for server in servers)
+        burials = [write for server in sorted(rows) for write in _tombstone(scope, rows[server], now)]
+        self._writer.write(lease, burials)
+        self._writer.write(lease, [ForgetTelemetry(scope), ForgetScan(scope)])
+        regions = self._drs_regions(account.partition)
+        if not self._scans.of_scopes(Scope(account.account_id, region) for region in regions):
+            self._accounts.delete(account.account_id)
+        result = self._idle(lease, mark, "the account is being removed")
+        return result.model_copy(update={"counts": {"removed": len(burials)}})
 
     def _idle(self, lease: Lease, mark: object, why: str) -> WorkResult:
         """Return the result of work that there was no need to do."""
@@ -372,6 +395,13 @@ def _bury(scope: Scope, row: ServerRow | None, now: datetime) -> Iterator[Write]
         # Before the tombstone: should the worker die between the two, the next scan still lists the row and does both.
         why = f"its extension {row.source_server_id} was removed from {scope.account_id}"
         yield refuse(scope, row.staging_source_server_arn, RefusalReason.REMOVED, why, now)
+    yield from _tombstone(scope, row, now)
+
+
+def _tombstone(scope: Scope, row: ServerRow, now: datetime) -> Iterator[Write]:
+    """Yield what turns a living row of the scope into a tombstone, which keeps its topology and history."""
+    if not row.living or row.account_id != scope.account_id:
+        return
     moment = iso(now)
     history = trimmed_history([*row.history, Event(at=now, kind=EventKind.DELETED)])
     values = {"deletedAt": moment, "lastUpdated": moment, "scope": None, "history": [e.item() for e in history]}

@@ -11,7 +11,7 @@ MOST_ROUNDS = 20
 
 
 def refresh_region(region: str, scans: Scans, statuses: RegionStatuses) -> RegionStatus | None:
-    """Bring the row of `region` up to its scan records and return it; None where the region was never scanned.
+    """Bring the row of `region` up to its scan records and return it; None where no account is left in it.
 
     Reads, folds, writes on the version that was read, and again until there is nothing to write: two handlers that
     overlap cannot leave an older fold behind, because the later of them reads once more.
@@ -22,7 +22,12 @@ def refresh_region(region: str, scans: Scans, statuses: RegionStatuses) -> Regio
     for _ in range(MOST_ROUNDS):
         stored = statuses.read(region)
         folded = fold(scans.of_region(region))
-        if folded is None or not folded.outdates(stored):
+        if folded is None:
+            if stored is None:
+                return None
+            statuses.delete(stored)
+            continue
+        if not folded.outdates(stored):
             return stored
         statuses.replace(stored, folded)
     raise DrsActiveRegionsError(f"region status of {region} changes faster than it can be folded")
