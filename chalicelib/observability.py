@@ -44,9 +44,9 @@ def observed(handler: Handler) -> Handler:
     """Write the metrics that `handler` collected when it ends, however it ends."""
 
     @wraps(handler)
-    def run(*arguments: Any) -> Any:
+    def run(*arguments: Any, **named: Any) -> Any:
         try:
-            return handler(*arguments)
+            return handler(*arguments, **named)
         finally:
             if metrics.metric_set:
                 metrics.flush_metrics()
