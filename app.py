@@ -16,8 +16,10 @@ The map, in the order of the data:
         v
     tag worker, staging worker       chalicelib/services/tag_sync.py, staging_sync.py
 
-    REST                             chalicelib/api/                     one blueprint per resource
+    REST                             chalicelib/api/                     one module and blueprint per resource
     direct invocation                chalicelib/events/operations.py     {"operation": ...}
+        | both from one table of operations                              chalicelib/api/table.py
+    account-probe                    chalicelib/events/probe.py          enters customer accounts for the API
 
 `chalicelib/domain` is pure; `chalicelib/adapters` alone speaks to AWS; `chalicelib/bootstrap.py` wires the two.
 Imports point one way: api, events -> bootstrap -> services, adapters; services -> domain; adapters -> domain.
@@ -25,9 +27,10 @@ Imports point one way: api, events -> bootstrap -> services, adapters; services 
 
 from chalice import Chalice
 
-from chalicelib.api import health, regions, servers, syncs
-from chalicelib.events import operations, queues, schedules, streams
+from chalicelib.api import openapi, table
+from chalicelib.events import operations, probe, queues, schedules, streams
 
 app = Chalice(app_name="drs-active-regions")
-for module in (health, regions, servers, syncs, schedules, queues, streams, operations):
+for module in (*table.RESOURCES, schedules, queues, streams, operations, probe):
     app.register_blueprint(module.blueprint)
+app.register_blueprint(openapi.routes_of(table.OPERATIONS.values()))

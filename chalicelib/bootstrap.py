@@ -7,10 +7,11 @@ from functools import cache
 from .adapters.accounts_table import AccountsTable
 from .adapters.aws_regions import drs_regions
 from .adapters.calls import CALLS
-from .adapters.drs import DrsReader, DrsWriter
+from .adapters.drs import DrsProbe, DrsReader, DrsWriter
 from .adapters.ec2 import Ec2Reader
 from .adapters.fenced_writes import FencedWrites
 from .adapters.inventory_table import InventoryTable
+from .adapters.probe_client import ProbeClient
 from .adapters.refusals_table import RefusalsTable
 from .adapters.region_status_table import RegionStatusTable
 from .adapters.runs_table import RunsTable
@@ -20,8 +21,12 @@ from .adapters.telemetry_table import TelemetryTable
 from .adapters.work_queue import WorkQueue
 from .adapters.work_state_table import WorkStateTable
 from .domain.work import WorkKind
+from .errors import SettingError
+from .services.account_probe import AccountProbe
 from .services.accounts import AccountRegistry
 from .services.active_region_filter import ActiveRegionFilter
+from .services.capacity import Capacity
+from .services.failback import Failback
 from .services.inventory_query import InventoryQuery
 from .services.inventory_sync import InventorySync
 from .services.planning import Planner
@@ -243,4 +248,50 @@ def scan_reactions() -> ScanReactions:
         work_queue(),
         time.time,
         settings().queue_visibility_seconds,
+    )
+
+
+@cache
+def account_probe() -> AccountProbe:
+    """Return what looks into customer accounts for the API: impatient, because a caller waits."""
+    return AccountProbe(
+        accounts(),
+        scans(),
+        inventory(),
+        DrsProbe(CustomerSessions(settings().hub_account_id, max_attempts=2, read_timeout=8)),
+        drs_regions,
+        hub_account_id=settings().hub_account_id,
+        servers_per_scope=settings().max_source_servers_per_scope,
+    )
+
+
+@cache
+def probe_client() -> ProbeClient:
+    """Return the API's way to the account-probe function.
+
+    Raises:
+        SettingError: where the function has no such setting.
+    """
+    name = settings().account_probe_function
+    if name is None:
+        raise SettingError("ACCOUNT_PROBE_FUNCTION: not set for this function")
+    return ProbeClient(name)
+
+
+@cache
+def failback() -> Failback:
+    """Return the use case that says where servers came from."""
+    return Failback(inventory())
+
+
+@cache
+def capacity() -> Capacity:
+    """Return the use case that says how full accounts are."""
+    return Capacity(
+        region_filter(),
+        accounts(),
+        scans(),
+        telemetries(),
+        drs_regions,
+        settings().max_source_servers_per_scope,
     )

@@ -27,7 +27,15 @@ class SettingError(DrsActiveRegionsError):
 
 
 class InvalidRequest(DrsActiveRegionsError):
-    """What was asked does not fit; the message names the field."""
+    """What was asked does not fit; the message names the field.
+
+    Attributes:
+        details: each field that does not fit, and why; None where the message says it all.
+    """
+
+    def __init__(self, message: str, details: list[dict[str, str]] | None = None) -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class NotFound(DrsActiveRegionsError):

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..domain.accounts import Access, Account
 from .services import translated
-from .sessions import CustomerSessions
+from .sessions import CustomerSessions, hub_region
 
 EXTENSIBLE_PAGE = 300  # botocore model: the most that ListExtensibleSourceServers returns at once
 
@@ -91,3 +91,56 @@ class DrsWriter:
 
     def _client(self, account: Account, region: str) -> Any:
         return self._sessions.client(account, Access.WRITER, "drs", region)
+
+
+class DrsProbe:
+    """What is looked up in an account when it is validated; nothing is changed, whichever role is tried."""
+
+    def __init__(self, sessions: CustomerSessions) -> None:
+        self._sessions = sessions
+
+    def identity(self, account: Account, access: Access) -> str:
+        """Return the account that the role for `access` leads into.
+
+        Raises:
+            ServiceError: where it cannot be assumed.
+        """
+        with translated(f"{access} role of {account.account_id}"):
+            client = self._sessions.client(account, access, "sts", hub_region())
+            return str(client.get_caller_identity()["Account"])
+
+    def look(self, account: Account, region: str) -> None:
+        """Ask DRS for one server.
+
+        Raises:
+            ServiceError: its kind says how DRS stands there.
+        """
+        with translated(f"DRS of {account.account_id} in {region}"):
+            self._client(account, region).describe_source_servers(maxResults=1)
+
+    def staging_accounts(self, account: Account, region: str) -> list[str]:
+        """Return the accounts that the target's extensions come from.
+
+        Raises:
+            ServiceError: its kind says why not.
+        """
+        with translated(f"DRS of {account.account_id} in {region}"):
+            pages = self._client(account, region).get_paginator("list_staging_accounts").paginate()
+            return [entry["accountID"] for page in pages for entry in page["accounts"]]
+
+    def extensible(self, target: Account, region: str, staging_account_id: str) -> int:
+        """Return how many servers of a staging account are left to extend.
+
+        Raises:
+            ServiceError: its kind says why they cannot be.
+        """
+        with translated(f"DRS of {target.account_id} in {region}, staging account {staging_account_id}"):
+            pages = (
+                self._client(target, region)
+                .get_paginator("list_extensible_source_servers")
+                .paginate(stagingAccountID=staging_account_id, PaginationConfig={"PageSize": EXTENSIBLE_PAGE})
+            )
+            return sum(len(page["items"]) for page in pages)
+
+    def _client(self, account: Account, region: str) -> Any:
+        return self._sessions.client(account, Access.READER, "drs", region)

@@ -4,11 +4,12 @@ import json
 import zlib
 
 from ..domain.results import Run
-from ..domain.work import WorkId
+from ..domain.work import WorkId, WorkKind
 from . import dynamodb
 
 RUN = "RUN"
 SCOPES = "SCOPES#"
+RUN_INDEX = "RunIndex"  # runs only: their parts have no kind
 SCOPES_PER_ITEM = 1000  # about 10 KB compressed
 
 
@@ -46,3 +47,18 @@ class RunsTable:
                 texts = json.loads(zlib.decompress(item["asked"]))
                 asked.update({WorkId.parse(key): wanted for key, wanted in texts.items()})
         return (run, asked) if run else None
+
+    def latest(self, kind: WorkKind, limit: int, before: str | None) -> list[Run]:
+        """Return up to `limit` runs of `kind`, the newest first, those older than the moment `before`."""
+        older = " AND createdAt < :before" if before else ""
+        answer = dynamodb.client().query(
+            TableName=self._table,
+            IndexName=RUN_INDEX,
+            KeyConditionExpression=f"kind = :kind{older}",
+            ExpressionAttributeValues=dynamodb.marshal(
+                {":kind": kind.value, **({":before": before} if before else {})}
+            ),
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        return [Run.of(dynamodb.unmarshal(typed)) for typed in answer["Items"]]

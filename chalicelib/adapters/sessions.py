@@ -40,20 +40,26 @@ def _hub_client(service: str) -> Any:
     return hub_session().create_client(service, config=HUB_CONFIG)
 
 
+def hub_region() -> str:
+    """Return the region that the product runs in."""
+    return str(hub_session().get_config_variable("region"))
+
+
 class CustomerSessions:
     """Clients in customer accounts: one AssumeRole per account and role, renewed shortly before it expires.
 
     Args:
         hub_account_id: the account that the product runs in: the only one that needs no role.
         max_attempts: how often a call to a customer account's service is tried in all.
+        read_timeout: seconds to wait for an answer.
     """
 
-    def __init__(self, hub_account_id: str, max_attempts: int) -> None:
+    def __init__(self, hub_account_id: str, max_attempts: int, read_timeout: int = 30) -> None:
         self._hub_account_id = hub_account_id
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": max_attempts},
             connect_timeout=5,
-            read_timeout=30,
+            read_timeout=read_timeout,
             max_pool_connections=16,
         )
         self._lock = RLock()

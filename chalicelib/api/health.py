@@ -1,16 +1,21 @@
 """`GET /health`: whether the function runs with its settings. The only route without authorisation."""
 
-from chalice import Blueprint
-
+from ..domain.records import Record
 from ..settings import settings
-from .answers import answered
-
-blueprint = Blueprint(__name__)
+from .operation import Nothing, Operation, routes
 
 
-@blueprint.route("/health", methods=["GET"])
-@answered
-def health() -> dict[str, str]:
+class Health(Record):
+    """That the function runs."""
+
+    status: str
+
+
+def health(_: Nothing, __: str) -> Health:
     """Answer that the function runs; a missing setting fails here as everywhere."""
     settings()
-    return {"status": "OK"}
+    return Health(status="OK")
+
+
+OPERATIONS = (Operation("health", Nothing, Health, health, "Whether the API runs", "GET", "/health", open=True),)
+blueprint = routes(OPERATIONS, __name__)

@@ -1,26 +1,128 @@
-"""`GET /regions`: status of every DRS region that was ever scanned."""
+"""Regions: their status, by account, and which are active."""
 
 from datetime import UTC, datetime
-from typing import Any
 
-from chalice import Blueprint, IAMAuthorizer
-
-from ..bootstrap import region_filter
-from ..domain.records import iso
+from ..bootstrap import region_filter, scans
+from ..domain.accounts import AccountId
+from ..domain.records import Moment, Record
+from ..domain.regions import RegionStatus, ScopeState
+from ..domain.scopes import Scope
+from ..errors import NotFound
 from ..settings import settings
-from .answers import answered
+from .fields import Region
+from .operation import Nothing, Operation, Request, routes
 
-blueprint = Blueprint(__name__)
+
+class RegionBody(Record):
+    """Status of one region over all accounts."""
+
+    region: str
+    active: bool
+    status: ScopeState
+    server_count: int
+    replicating_count: int
+    last_checked: Moment
+    last_success: Moment | None
+    error_message: str | None
+    accounts: int
+    active_accounts: int
 
 
-@blueprint.route("/regions", methods=["GET"], authorizer=IAMAuthorizer())
-@answered
-def list_regions() -> dict[str, Any]:
-    """Return every region's status row; `asOf` says when they were read, at most the cache's TTL ago."""
+class RegionList(Record):
+    """Status of every region that was ever scanned; `as_of` is when the rows were read."""
+
+    regions: list[RegionBody]
+    active_regions: list[str]
+    as_of: Moment
+
+
+class RegionRequest(Request):
+    """One region."""
+
+    region: Region
+
+
+class AccountScan(Record):
+    """How one account stands in a region, by its last scan."""
+
+    account_id: str
+    state: ScopeState
+    server_count: int
+    replicating_count: int
+    extended_count: int
+    last_checked: Moment
+    last_success: Moment | None
+    error_message: str | None
+
+
+class RegionDetail(Record):
+    """One region, account by account."""
+
+    region: str
+    status: RegionBody | None
+    accounts: list[AccountScan]
+
+
+class ActiveRequest(Request):
+    """Whose active regions; absent: of all accounts together."""
+
+    account_id: AccountId | None = None
+
+
+class ActiveRegions(Record):
+    """Regions that are known to hold at least one source server."""
+
+    account_id: str | None
+    regions: list[str]
+
+
+def list_regions(_: Nothing, __: str) -> RegionList:
+    """Return every region's status; at most the cache's TTL old."""
     statuses = region_filter().statuses(settings().region_cache_ttl_seconds)
     rows = sorted(statuses.values(), key=lambda status: status.region)
-    return {
-        "regions": [{**status.item(), "active": status.active} for status in rows],
-        "activeRegions": [status.region for status in rows if status.active],
-        "asOf": iso(datetime.fromtimestamp(region_filter().as_of, UTC)),
-    }
+    return RegionList(
+        regions=[_body(status) for status in rows],
+        active_regions=[status.region for status in rows if status.active],
+        as_of=datetime.fromtimestamp(region_filter().as_of, UTC),
+    )
+
+
+def get_region(request: RegionRequest, _: str) -> RegionDetail:
+    """Return one region, account by account, read from the table."""
+    status = region_filter().statuses(settings().region_cache_ttl_seconds).get(request.region)
+    records = scans().of_region(request.region)
+    if status is None and not records:
+        raise NotFound(f"region {request.region} was never scanned")
+    accounts = [AccountScan.model_validate(record.model_dump()) for record in records]
+    return RegionDetail(region=request.region, status=_body(status) if status else None, accounts=accounts)
+
+
+def list_active_regions(request: ActiveRequest, _: str) -> ActiveRegions:
+    """Return the active regions, of one account or of all together."""
+    if request.account_id is None:
+        return ActiveRegions(account_id=None, regions=region_filter().active_regions())
+    scopes = [Scope(request.account_id, region) for region in region_filter().active_regions()]
+    active = [scan.region for scan in scans().of_scopes(scopes) if scan.active]
+    return ActiveRegions(account_id=request.account_id, regions=active)
+
+
+def _body(status: RegionStatus) -> RegionBody:
+    return RegionBody(**status.model_dump(exclude={"version"}), active=status.active)
+
+
+OPERATIONS = (
+    Operation("list_regions", Nothing, RegionList, list_regions, "Status of every region", "GET", "/regions"),
+    Operation(
+        "list_active_regions",
+        ActiveRequest,
+        ActiveRegions,
+        list_active_regions,
+        "Regions that hold source servers",
+        "GET",
+        "/regions/active",
+    ),
+    Operation(
+        "get_region", RegionRequest, RegionDetail, get_region, "One region by account", "GET", "/regions/{region}"
+    ),
+)
+blueprint = routes(OPERATIONS, __name__)

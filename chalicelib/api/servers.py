@@ -1,59 +1,179 @@
-"""`GET /servers`: the inventory, by region, account or staging account, page by page."""
+"""Servers: the inventory page by page, one server, and where servers came from."""
 
-from typing import Annotated, Any
+from pydantic import Field, NonNegativeInt
 
-from chalice import Blueprint, IAMAuthorizer
-from pydantic import ConfigDict, Field
-
-from ..bootstrap import inventory_query
+from ..bootstrap import failback, inventory_query
 from ..domain.accounts import AccountId
-from ..domain.records import Record
-from ..domain.servers import ServerRow
-from ..services.inventory_query import MOST_PER_PAGE, Query
-from .answers import answered
+from ..domain.failback import FailbackTopology
+from ..domain.records import Moment, Record
+from ..domain.regions import ScanRecord, ScopeState
+from ..domain.servers import DrsFacts, InstanceState, ServerRow
+from ..errors import InvalidRequest
+from ..services.inventory_query import Query
+from .fields import Hostname, Limit, NextToken, Region, SourceServerId
+from .operation import Operation, Request, routes
 
-blueprint = Blueprint(__name__)
-
-INTERNAL = {"scope", "drsHash", "ec2Hash"}
+INTERNAL = {"scope", "drs_hash", "ec2_hash", "topology", "history"}
 
 
-class ServersRequest(Record):
-    """Query parameters of `GET /servers`; an unknown one is refused."""
+class ListServers(Request):
+    """Which servers; `tag` is `key:value`, may be given several times, and all must match."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] | None = None
+    region: Region | None = None
     account_id: AccountId | None = None
+    source_account_id: AccountId | None = None
     staging_account_id: AccountId | None = None
-    limit: Annotated[int, Field(ge=1, le=MOST_PER_PAGE)] = 100
-    next_token: str | None = None
+    hostname: Hostname | None = None
+    replication_state: str | None = Field(default=None, pattern=r"^[A-Z_]{1,64}$")
+    min_cpu_cores: NonNegativeInt | None = None
+    min_ram_bytes: NonNegativeInt | None = None
+    tag: list[str] = Field(default=[], max_length=10)
+    limit: Limit = 100
+    next_token: NextToken | None = None
+
+    def query(self) -> Query:
+        """Return the query that these parameters describe.
+
+        Raises:
+            InvalidRequest: where a tag is not `key:value`.
+        """
+        if any(":" not in pair for pair in self.tag):
+            raise InvalidRequest("tag: expected key:value")
+        pairs = tuple((key, value) for key, _, value in (pair.partition(":") for pair in self.tag))
+        given = self.model_dump(exclude={"tag", "limit", "next_token"})
+        return Query(**given, tags=pairs)
 
 
-@blueprint.route("/servers", methods=["GET"], authorizer=IAMAuthorizer())
-@answered
-def list_servers() -> dict[str, Any]:
-    """Return one page of servers, and how fresh each scope is that it was read from."""
-    request = ServersRequest.of(blueprint.current_request.query_params or {})
-    query = Query(request.region, request.account_id, staging_account_id=request.staging_account_id)
-    page = inventory_query().page(query, request.limit, request.next_token)
-    return {
-        "servers": [server_body(row) for row in page.rows],
-        "nextToken": page.next_token,
-        "source": "inventory",
-        "scopes": [
-            {
-                "accountId": scan.account_id,
-                "region": scan.region,
-                "state": scan.state,
-                "asOf": scan.item().get("lastSuccess"),
-                "fresh": inventory_query().is_fresh([scan]),
-            }
-            for scan in page.scans
-        ],
-    }
+class ServerBody(DrsFacts):
+    """One source server, as DRS and EC2 describe it."""
+
+    source_server_id: str = Field(alias="sourceServerID")
+    replication_region: str
+    account_id: str
+    instance_state: InstanceState | None
+    instance_type: str | None
+    instance_status: str | None
+    vpc_id: str | None
+    subnet_id: str | None
+    source_tags: dict[str, str]
+    managed_tag_keys: list[str]
+    first_seen: Moment
+    last_updated: Moment
+    deleted_at: Moment | None
 
 
-def server_body(row: ServerRow) -> dict[str, Any]:
-    """Return a server as callers see it; what R12.4 names is there even where it is not known."""
-    body = {name: value for name, value in row.item().items() if name not in INTERNAL}
-    return {"hostname": None, "sourceAccountId": None, "sourceTags": {}, **body}
+class ScopeFreshness(Record):
+    """How fresh one scope is that a page was read from; `reason` says why a stale one is."""
+
+    account_id: str
+    region: str
+    state: ScopeState
+    as_of: Moment | None
+    fresh: bool
+    reason: str | None
+
+
+class ServerPage(Record):
+    """One page of servers; there may be a next one although this one is not full."""
+
+    servers: list[ServerBody]
+    next_token: str | None
+    source: str
+    scopes: list[ScopeFreshness]
+
+
+class ServerRequest(Request):
+    """One server."""
+
+    source_server_id: SourceServerId
+
+
+class ServerDetail(Record):
+    """One server, living or a tombstone, and how fresh that is."""
+
+    server: ServerBody
+    scope: ScopeFreshness | None
+
+
+class HostnameRequest(Request):
+    """Servers of one name."""
+
+    hostname: Hostname
+
+
+class TopologyList(Record):
+    """The topologies of every server of a name, living ones first."""
+
+    hostname: str
+    topologies: list[FailbackTopology]
+
+
+def list_servers(request: ListServers, _: str) -> ServerPage:
+    """Return one page of servers; stale scopes are scanned first, within bounds."""
+    page = inventory_query().page(request.query(), request.limit, request.next_token)
+    return ServerPage(
+        servers=[server_body(row) for row in page.rows],
+        next_token=page.next_token,
+        source="inventory",
+        scopes=[_freshness(scan) for scan in page.scans],
+    )
+
+
+def get_server(request: ServerRequest, _: str) -> ServerDetail:
+    """Return one server."""
+    row = inventory_query().server(request.source_server_id)
+    scan = inventory_query().scan_of(row)
+    return ServerDetail(server=server_body(row), scope=_freshness(scan) if scan else None)
+
+
+def get_failback_topology(request: ServerRequest, _: str) -> FailbackTopology:
+    """Return where a server came from, and how to bring it back."""
+    return failback().get_failback_topology(request.source_server_id)
+
+
+def find_failback_topologies(request: HostnameRequest, _: str) -> TopologyList:
+    """Return where the servers of a name came from."""
+    return TopologyList(hostname=request.hostname, topologies=failback().of_hostname(request.hostname))
+
+
+def server_body(row: ServerRow) -> ServerBody:
+    """Return a server as callers see it."""
+    return ServerBody(**row.model_dump(exclude=INTERNAL))
+
+
+def _freshness(scan: ScanRecord) -> ScopeFreshness:
+    fresh = inventory_query().is_fresh([scan])
+    overdue = "its scan is overdue" if scan.last_success else "it was never scanned completely"
+    return ScopeFreshness(
+        account_id=scan.account_id,
+        region=scan.region,
+        state=scan.state,
+        as_of=scan.last_success,
+        fresh=fresh,
+        reason=None if fresh else scan.error_message or overdue,
+    )
+
+
+OPERATIONS = (
+    Operation("list_servers", ListServers, ServerPage, list_servers, "The inventory, by page", "GET", "/servers"),
+    Operation("get_server", ServerRequest, ServerDetail, get_server, "One server", "GET", "/servers/{sourceServerId}"),
+    Operation(
+        "get_failback_topology",
+        ServerRequest,
+        FailbackTopology,
+        get_failback_topology,
+        "Where a server came from, and how to bring it back",
+        "GET",
+        "/servers/{sourceServerId}/failback-topology",
+    ),
+    Operation(
+        "find_failback_topologies",
+        HostnameRequest,
+        TopologyList,
+        find_failback_topologies,
+        "Where the servers of a name came from",
+        "GET",
+        "/failback-topologies",
+    ),
+)
+blueprint = routes(OPERATIONS, __name__)

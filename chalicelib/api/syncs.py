@@ -1,49 +1,220 @@
-"""`POST /syncs` asks for a sync and answers 202 with its run; `GET /syncs/{runId}` says how far it is."""
+"""Syncs: asking for them, and how far they are."""
 
-from typing import Any
+from http import HTTPStatus
+from typing import Annotated, Any
 
-from chalice import Blueprint, IAMAuthorizer, Response
+from pydantic import Field
 
 from ..bootstrap import planner, run_reader
+from ..domain.accounts import AccountId
+from ..domain.records import Moment, Record, iso
+from ..domain.results import Calls, Run, RunMode, RunProgress
+from ..domain.scopes import Scope
+from ..domain.work import WorkKind
 from ..errors import InvalidRequest
-from ..observability import logger
-from .answers import answered
-from .requests import SyncBody
-from .summaries import summary
+from ..services.planning import SyncRequest
+from .fields import Region, RunId, Wait
+from .operation import Operation, Request, routes
 
-blueprint = Blueprint(__name__)
-
-
-@blueprint.route("/syncs", methods=["POST"], authorizer=IAMAuthorizer())
-@answered
-def start_sync() -> Response:
-    """Plan a sync; with `wait`, answer with what came of it in that time."""
-    body = SyncBody.of(_json_body())
-    caller = str(blueprint.current_request.context.get("identity", {}).get("userArn") or "unknown")
-    run = planner().sync(body.request(body.kind, caller))
-    logger.info("sync requested", caller=caller, run=run.run_id, kind=run.kind, dry_run=run.dry_run)
-    progress = run_reader().wait(run, body.wait) if body.wait else None
-    return Response(body={**run.item(), **({"summary": summary(progress)} if progress else {})}, status_code=202)
+RunLimit = Annotated[int, Field(ge=1, le=100)]
 
 
-@blueprint.route("/syncs/{run_id}", methods=["GET"], authorizer=IAMAuthorizer())
-@answered
-def get_sync(run_id: str) -> dict[str, Any]:
-    """Return the run's progress, scope by scope."""
-    return run_reader().progress(run_id).item()
+class ScopeBody(Request):
+    """One scope."""
+
+    account_id: AccountId
+    region: Region
 
 
-def _json_body() -> Any:
-    """Return the request's JSON.
+class SyncOptions(Request):
+    """How to sync.
 
-    Raises:
-        InvalidRequest: where it is not JSON, or not an object.
+    Attributes:
+        scopes: which scopes; absent: the active ones.
+        dry_run: tags and staging: only say what would be done.
+        retry_refused: staging: try again what was refused or removed.
+        wait: seconds to wait for the summary; 0: answer at once.
     """
-    request = blueprint.current_request
-    try:
-        body = request.json_body
-    except Exception as error:  # noqa: BLE001  Chalice raises its own error, and ValueError for bad encodings
-        raise InvalidRequest(f"body: not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("body: a JSON object is needed")
-    return body
+
+    scopes: Annotated[list[ScopeBody], Field(min_length=1, max_length=1000)] | None = None
+    dry_run: bool = False
+    retry_refused: bool = False
+    wait: Wait = 0
+
+
+class StartSync(SyncOptions):
+    """A sync of one kind."""
+
+    kind: WorkKind
+
+
+class ScopeError(Record):
+    """Why a scope could not be synced."""
+
+    account_id: str
+    region: str
+    error: str
+
+
+class SyncAnswer(Record):
+    """A run; where the caller waited, also what it came to by then, in the seed's words.
+
+    `status` says whether that is all: DONE or RUNNING.
+    """
+
+    run_id: str
+    kind: WorkKind
+    mode: RunMode
+    dry_run: bool
+    requested_by: str
+    created_at: Moment
+    regions_used: list[str]
+    regions_skipped: int
+    planned_scopes: int
+    probes: int
+    total_scopes: int
+    status: str | None = None
+    regions_scanned: int | None = None
+    scopes_scanned: int | None = None
+    scopes_failed: int | None = None
+    scopes_skipped: int | None = None
+    api_calls: int | None = None
+    calls: Calls | None = None
+    counts: dict[str, int] | None = None
+    errors: list[ScopeError] | None = None
+    total_servers: int | None = None
+    region_counts: dict[str, int] | None = None
+
+
+class RunRequest(Request):
+    """One run."""
+
+    run_id: RunId
+
+
+class ListRuns(Request):
+    """Which runs, the newest first; `next_token` of the page before."""
+
+    kind: WorkKind | None = None
+    limit: RunLimit = 20
+    next_token: Moment | None = None
+
+
+class RunList(Record):
+    """Runs, the newest first."""
+
+    runs: list[SyncAnswer]
+    next_token: str | None
+
+
+def start_sync(request: StartSync, caller: str) -> SyncAnswer:
+    """Ask for a sync."""
+    return _sync(request.kind, request, caller)
+
+
+def get_sync(request: RunRequest, _: str) -> RunProgress:
+    """Return a run's progress, scope by scope."""
+    return run_reader().progress(request.run_id)
+
+
+def list_syncs(request: ListRuns, _: str) -> RunList:
+    """Return the latest runs."""
+    before = iso(request.next_token) if request.next_token else None
+    runs = run_reader().latest(request.kind, request.limit, before)
+    token = iso(runs[-1].created_at) if len(runs) == request.limit else None
+    return RunList(runs=[_answer(run) for run in runs], next_token=token)
+
+
+def sync_answer(run: Run, wait: float) -> SyncAnswer:
+    """Return a run, with what it came to where the caller waits for it."""
+    progress = run_reader().wait(run, wait) if wait else None
+    return _answer(run).model_copy(update=_summary(progress) if progress else {})
+
+
+def _summary(progress: RunProgress) -> dict[str, Any]:
+    """Return what a run came to, as fields of `SyncAnswer`."""
+    servers: dict[str, int] = {}
+    for scope in progress.scopes:
+        found = scope.result.counts.get("servers", 0) if scope.result else 0
+        servers[scope.region] = servers.get(scope.region, 0) + found
+    told = {
+        "status": progress.status,
+        "regions_scanned": len({scope.region for scope in progress.scopes if scope.done}),
+        "scopes_scanned": progress.done,
+        "scopes_failed": progress.failed,
+        "scopes_skipped": progress.calls_saved,
+        "api_calls": sum(progress.calls.values()),
+        "calls": progress.calls,
+        "counts": progress.counts,
+        "errors": [
+            ScopeError(account_id=scope.account_id, region=scope.region, error=error)
+            for scope in progress.scopes
+            if (error := scope.error or (scope.result.message if scope.result else None))
+        ],
+    }
+    if progress.run.kind is WorkKind.INVENTORY:
+        told["total_servers"] = sum(servers.values())
+        told["region_counts"] = {region: count for region, count in sorted(servers.items()) if count}
+    return told
+
+
+def handle_sync_source_server_inventory(options: SyncOptions, caller: str) -> SyncAnswer:
+    """Sync the inventory of active scopes; with `wait`, the summary of what was found."""
+    return _sync(WorkKind.INVENTORY, options, caller)
+
+
+def handle_drs_tag_sync(options: SyncOptions, caller: str) -> SyncAnswer:
+    """Sync EC2 tags to DRS servers of active scopes; with `wait`, the summary of what was done."""
+    return _sync(WorkKind.TAGS, options, caller)
+
+
+def handle_sync_staging_accounts(options: SyncOptions, caller: str) -> SyncAnswer:
+    """Extend the servers of active staging accounts; with `wait`, the summary of what was done."""
+    return _sync(WorkKind.STAGING, options, caller)
+
+
+def _sync(kind: WorkKind, options: SyncOptions, caller: str) -> SyncAnswer:
+    if options.retry_refused and kind is not WorkKind.STAGING:
+        raise InvalidRequest(f"retryRefused: {kind} sync refuses nothing")
+    scopes = [Scope(scope.account_id, scope.region) for scope in options.scopes] if options.scopes else None
+    request = SyncRequest(kind, scopes, options.dry_run, options.retry_refused, caller)
+    return sync_answer(planner().sync(request), options.wait)
+
+
+def _answer(run: Run) -> SyncAnswer:
+    return SyncAnswer(**run.model_dump(exclude={"expires_at"}))
+
+
+OPERATIONS = (
+    Operation("list_syncs", ListRuns, RunList, list_syncs, "The latest syncs", "GET", "/syncs"),
+    Operation(
+        "start_sync",
+        StartSync,
+        SyncAnswer,
+        start_sync,
+        "Ask for a sync",
+        "POST",
+        "/syncs",
+        status=HTTPStatus.ACCEPTED,
+        changes=True,
+    ),
+    Operation("get_sync", RunRequest, RunProgress, get_sync, "How far a sync is", "GET", "/syncs/{runId}"),
+    Operation(
+        "sync_source_server_inventory",
+        SyncOptions,
+        SyncAnswer,
+        handle_sync_source_server_inventory,
+        "Inventory sync (seed's name)",
+        changes=True,
+    ),
+    Operation("sync_tags", SyncOptions, SyncAnswer, handle_drs_tag_sync, "Tag sync (seed's name)", changes=True),
+    Operation(
+        "sync_staging_accounts",
+        SyncOptions,
+        SyncAnswer,
+        handle_sync_staging_accounts,
+        "Staging sync (seed's name)",
+        changes=True,
+    ),
+)
+blueprint = routes(OPERATIONS, __name__)

@@ -103,6 +103,18 @@ class AccountRegistry:
         """
         return self._accounts.memberships(self._need(target_id, AccountKind.TARGET).account_id)
 
+    def staged_regions(self, target_id: str) -> list[str]:
+        """Return the regions in which a staging account of the registered target `target_id` is active, sorted.
+
+        Raises:
+            NotFound: where the target is not registered.
+            InvalidRequest: where it is of another kind.
+        """
+        members = self.staging_accounts(target_id)
+        regions = self._drs_regions(self.account(target_id).partition)
+        scopes = [Scope(member.staging_account_id, region) for member in members for region in regions]
+        return sorted({scan.region for scan in self._scans.of_scopes(scopes) if scan.active})
+
     def accounts(self, kind: AccountKind | None = None) -> list[Account]:
         """Return the registered accounts, by kind and ID."""
         return self._accounts.of_kind(kind) if kind else self._accounts.read_all()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..domain.leases import WorkState
 from ..domain.regions import ScopeState
 from ..domain.results import Run, RunProgress, ScopeProgress
-from ..domain.work import WorkId
+from ..domain.work import WorkId, WorkKind
 from ..errors import NotFound
 from .ports import Clock, Runs, WorkStates
 
@@ -36,6 +36,12 @@ class RunReader:
         if found is None:
             raise NotFound(f"there is no run '{run_id}'")
         return _progress(*found, self._work_states)
+
+    def latest(self, kind: WorkKind | None, limit: int, before: str | None = None) -> list[Run]:
+        """Return up to `limit` runs, the newest first: of `kind` or of every kind, those older than `before`."""
+        kinds = [kind] if kind else list(WorkKind)
+        runs = [run for one in kinds for run in self._runs.latest(one, limit, before)]
+        return sorted(runs, key=lambda run: run.created_at, reverse=True)[:limit]
 
     def wait(self, run: Run, seconds: float) -> RunProgress | None:
         """Return the progress of `run` once it is over or after `seconds`, at most 25; None: it planned nothing."""

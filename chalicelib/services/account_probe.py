@@ -1,0 +1,222 @@
+"""Looks into customer accounts for the API, which may not: validation and discovery. Reads only (R11)."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from ..domain.accounts import Access, Account, AccountKind
+from ..domain.checks import Check, Discovered, Discovery, StagingCounts, StagingValidation
+from ..domain.regions import ScanRecord
+from ..domain.scopes import Scope
+from ..errors import AccessDenied, InvalidRequest, NotFound, NotOptedIn, ServiceError, Uninitialized
+from .ports import Accounts, DrsRegions, Inventory, Probe, Scans
+
+REGIONS_AT_ONCE = 12
+DEFAULT_EBS_KEY = "DEFAULT"  # botocore model, ReplicationConfigurationEbsEncryption
+
+
+class AccountProbe:
+    """Validates accounts and discovers staging accounts."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        scans: Scans,
+        inventory: Inventory,
+        probe: Probe,
+        drs_regions: DrsRegions,
+        *,
+        hub_account_id: str,
+        servers_per_scope: int,
+    ) -> None:
+        self._accounts = accounts
+        self._scans = scans
+        self._inventory = inventory
+        self._probe = probe
+        self._drs_regions = drs_regions
+        self._hub_account_id = hub_account_id
+        self._servers_per_scope = servers_per_scope
+
+    def validate(self, account_id: str) -> list[Check]:
+        """Check each role of a registered account, and DRS in each region.
+
+        Raises:
+            NotFound: where it is not registered.
+        """
+        account = self._account(account_id)
+        needed = [Access.READER, Access.WRITER] if account.has_drs else [Access.READER]
+        roles = [self._role(account, access) for access in needed]
+        if not account.has_drs or roles[0].ok is not True:
+            return roles
+        return [*roles, *self._everywhere(lambda region: self._drs(account, region), account)]
+
+    def discover(self, target_id: str) -> Discovery:
+        """Find the staging accounts that a target extends from: by its inventory and by its DRS.
+
+        Raises:
+            NotFound: where the target is not registered.
+            InvalidRequest: where it is no target.
+        """
+        target = self._target(target_id)
+        scopes = [Scope(target_id, region) for region in self._drs_regions(target.partition)]
+        active = [scan for scan in self._scans.of_scopes(scopes) if scan.active]
+        found: dict[str, dict[str, int]] = {}
+        for scan in active:
+            for row in self._inventory.of_scope(scan.scope) if scan.extended_count else ():
+                if row.extended:
+                    counts = found.setdefault(row.staging_account_id, {})
+                    counts[scan.region] = counts.get(scan.region, 0) + 1
+        not_seen = [
+            "Staging accounts from which nothing was ever extended: neither the inventory nor ListStagingAccounts names"
+            " them. Add them by hand."
+        ]
+        with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
+            for region, answer in pool.map(lambda scan: self._listed(target, scan.region), active):
+                if isinstance(answer, ServiceError):
+                    not_seen.append(f"{region}: ListStagingAccounts failed: {answer}")
+                    continue
+                for staging_account_id in answer:
+                    found.setdefault(staging_account_id, {}).setdefault(region, 0)
+        registered = {membership.staging_account_id for membership in self._accounts.memberships(target_id)}
+        found.pop(target_id, None)
+        return Discovery(
+            staging_accounts=[
+                Discovered(
+                    staging_account_id=account_id,
+                    regions=sorted(counts),
+                    extended_servers=sum(counts.values()),
+                    registered=account_id in registered,
+                )
+                for account_id, counts in sorted(found.items())
+            ],
+            not_seen=not_seen,
+        )
+
+    def validate_staging(self, target_id: str, staging_account_id: str) -> StagingValidation:
+        """Check whether a registered staging account's servers can be extended into a target.
+
+        Raises:
+            NotFound: where either is not registered.
+            InvalidRequest: where either is of another kind.
+        """
+        target, staging = self._target(target_id), self._account(staging_account_id)
+        if staging.kind is not AccountKind.STAGING:
+            raise InvalidRequest(f"stagingAccountId: {staging_account_id} is registered as {staging.kind}")
+        regions = self._drs_regions(staging.partition)
+        active = [scan for scan in self._scans.of_scopes(Scope(staging_account_id, r) for r in regions) if scan.active]
+        checks = [self._role(staging, Access.READER), self._role(target, Access.WRITER)]
+        checks += self._each(lambda scan: self._trust(target, scan), active)
+        checks += self._each(self._encryption, active)
+        if not active:
+            message = "no region of it is known to hold servers"
+            advice = "Install agents that replicate into it, or wait for its scans"
+            checks.append(Check(name="servers", subject=staging_account_id, ok=None, message=message, advice=advice))
+        counts = [self._counts(target, scan) for scan in active]
+        ok = all(check.ok is not False for check in checks) and all(one.within_quota is not False for one in counts)
+        return StagingValidation(ok=ok, checks=checks, counts=counts)
+
+    def _role(self, account: Account, access: Access) -> Check:
+        arn = account.role_arn(access) or ""
+        name = f"{access}Role"
+        if not arn and account.account_id == self._hub_account_id:
+            return Check(name=name, subject=account.account_id, ok=True, message="the hub's own account needs none")
+        advice = f"Deploy infra/customer-roles.yaml in {account.account_id} and check its ExternalId and role names"
+        try:
+            seen = self._probe.identity(account, access)
+        except ServiceError as error:
+            return Check(name=name, subject=arn or account.account_id, ok=False, message=str(error), advice=advice)
+        if seen != account.account_id:
+            message = f"the role leads into account {seen}"
+            return Check(name=name, subject=arn, ok=False, message=message, advice="Register the account's own role")
+        return Check(name=name, subject=arn, ok=True, message="it can be assumed")
+
+    def _drs(self, account: Account, region: str) -> Check:
+        try:
+            self._probe.look(account, region)
+        except Uninitialized:
+            advice = "Initialise DRS there, if servers are to be protected there"
+            return self._drs_check(region, ok=None, message="DRS is not initialised", advice=advice)
+        except NotOptedIn:
+            advice = "Enable the region in the account, if it is to be used"
+            return self._drs_check(region, ok=None, message="the account has not enabled the region", advice=advice)
+        except AccessDenied as error:
+            advice = "Allow drs:DescribeSourceServers to the reader role"
+            return self._drs_check(region, ok=False, message=str(error), advice=advice)
+        except ServiceError as error:
+            return self._drs_check(region, ok=False, message=str(error), advice="Try again later")
+        return self._drs_check(region, ok=True, message="DRS is initialised")
+
+    @staticmethod
+    def _drs_check(region: str, *, ok: bool | None, message: str, advice: str | None = None) -> Check:
+        return Check(name="drsInitialized", subject=region, ok=ok, message=message, advice=advice)
+
+    def _trust(self, target: Account, scan: ScanRecord) -> Check:
+        subject = f"{scan.account_id} in {scan.region}"
+        try:
+            left = self._probe.extensible(target, scan.region, scan.account_id)
+        except Uninitialized as error:
+            advice = f"Initialise DRS of {target.account_id} in {scan.region}"
+            return Check(name="trust", subject=subject, ok=False, message=str(error), advice=advice)
+        except AccessDenied as error:
+            advice = f"Let {scan.account_id} trust {target.account_id} (DRS, trusted accounts)"
+            return Check(name="trust", subject=subject, ok=False, message=str(error), advice=advice)
+        except ServiceError as error:
+            return Check(name="trust", subject=subject, ok=None, message=str(error), advice="Try again later")
+        return Check(name="trust", subject=subject, ok=True, message=f"{left} servers can be extended")
+
+    def _encryption(self, scan: ScanRecord) -> Check:
+        """Check the EBS key by the replication configurations that were captured: the default key cannot be shared."""
+        subject = f"{scan.account_id} in {scan.region}"
+        learnt = [
+            row.topology.original_replication_configuration
+            for row in self._inventory.of_scope(scan.scope)
+            if row.topology
+        ]
+        known = [one.value.get("ebsEncryption") for one in learnt if isinstance(one.value, dict)]
+        default = known.count(DEFAULT_EBS_KEY)
+        if default:
+            message = f"{default} of {scan.server_count} servers use the default EBS key, which cannot be shared"
+            advice = "Use a customer managed key, shared with the target account, if DRS refuses their extension"
+            return Check(name="ebsKey", subject=subject, ok=None, message=message, advice=advice)
+        if not known:
+            return Check(name="ebsKey", subject=subject, ok=None, message="no replication configuration is known yet")
+        return Check(name="ebsKey", subject=subject, ok=True, message="no server uses the default EBS key")
+
+    def _counts(self, target: Account, scan: ScanRecord) -> StagingCounts:
+        held = self._scans.read(Scope(target.account_id, scan.region))
+        known = held is not None and held.last_success is not None
+        target_servers = held.server_count if held and known else None
+        resulting = None if target_servers is None else target_servers + scan.server_count
+        return StagingCounts(
+            region=scan.region,
+            staging_servers=scan.server_count,
+            target_servers=target_servers,
+            resulting_servers=resulting,
+            within_quota=None if resulting is None else resulting <= self._servers_per_scope,
+        )
+
+    def _listed(self, target: Account, region: str) -> tuple[str, list[str] | ServiceError]:
+        try:
+            return region, self._probe.staging_accounts(target, region)
+        except ServiceError as error:
+            return region, error
+
+    def _everywhere(self, check: Callable[[str], Check], account: Account) -> list[Check]:
+        with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
+            return list(pool.map(check, self._drs_regions(account.partition)))
+
+    @staticmethod
+    def _each(check: Callable[[ScanRecord], Check], scans: Iterable[ScanRecord]) -> list[Check]:
+        with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
+            return list(pool.map(check, scans))
+
+    def _target(self, account_id: str) -> Account:
+        account = self._account(account_id)
+        if account.kind is not AccountKind.TARGET:
+            raise InvalidRequest(f"accountId: {account_id} is registered as {account.kind}, not as target")
+        return account
+
+    def _account(self, account_id: str) -> Account:
+        account = self._accounts.read(account_id)
+        if account is None:
+            raise NotFound(f"account {account_id} is not registered")
+        return account
