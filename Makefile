@@ -3,12 +3,12 @@
 SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-SOURCES := app.py chalicelib sandbox tests
+SOURCES := app.py chalicelib sandbox scripts tests
 SHIPPED := app.py chalicelib
 PORT ?= 4566
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help demo sandbox sandbox-down test test-fast check fmt lock clean
+.PHONY: help demo sandbox sandbox-down test test-fast check fmt openapi lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,7 @@ check: .venv/.installed ## formats, lints, types, imports, templates
 	@$(BIN)/bandit --quiet -c pyproject.toml -r $(SHIPPED)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m scripts.openapi --check docs/openapi.json
 	@$(BIN)/python -m sandbox.cloud template --out build/template.yaml
 	@$(BIN)/cfn-lint build/template.yaml infra/*.yaml
 	@echo "all checks passed"
@@ -50,6 +51,9 @@ check: .venv/.installed ## formats, lints, types, imports, templates
 fmt: .venv/.installed ## format and mend what can be mended
 	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
 	@$(BIN)/ruff format --quiet $(SOURCES)
+
+openapi: .venv/.installed ## write docs/openapi.json from the table of operations
+	@$(BIN)/python -m scripts.openapi docs/openapi.json
 
 lock: .venv/.installed ## resolve requirements*.in into the locked files again
 	@rm -f requirements.txt requirements-dev.txt

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 
 from chalice import Blueprint, IAMAuthorizer, Response
 from pydantic import ConfigDict, ValidationError
@@ -15,6 +15,8 @@ from .answers import error_body
 
 LARGEST_BODY = 256 * 1024  # bytes; far below API Gateway's 10 MB: the largest request names 1,000 scopes
 SECRETS = {"externalId"}
+
+Model = TypeVar("Model", bound=Record)
 
 
 class Request(Record):
@@ -62,14 +64,23 @@ class Operation:
             InvalidRequest: where `values` do not fit the request's model.
             DrsActiveRegionsError: what stands in the way.
         """
-        try:
-            request = self.request.of(values)
-        except ValidationError as error:
-            raise _invalid(error) from None
+        request = parsed(self.request, values)
         if self.changes:
             told = {name: "***" if name in SECRETS else value for name, value in values.items()}
             logger.info("audit", operation=self.name, caller=caller, request=told)
         return self.run(request, caller).model_dump(mode="json", by_alias=True)
+
+
+def parsed(model: type[Model], values: dict[str, Any]) -> Model:
+    """Return the request that `values` describe.
+
+    Raises:
+        InvalidRequest: naming each field that does not fit.
+    """
+    try:
+        return model.of(values)
+    except ValidationError as error:
+        raise _invalid(error) from None
 
 
 def routes(operations: Iterable[Operation], import_name: str) -> Blueprint:
