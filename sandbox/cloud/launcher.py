@@ -167,6 +167,7 @@ def _server_environment(port: int, temporary: Path) -> dict[str, str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "LOG_LEVEL": "WARNING",
+        "POWERTOOLS_LOG_LEVEL": "INFO",  # functions inherit both; Powertools prefers its own
         # Lambda's workers unpack their code here, and are cleaned up with it.
         "TMPDIR": str(temporary),
         # boto3 inside functions must find the function's role only, never this machine's profiles.

@@ -2,6 +2,7 @@
 
 Reading order is the order of a request: an adapter (`ministack_service`, `moto_backend`) hands it to `frontend`, which
 asks for faults and lets `core` route and validate it (`service_model`, `validation`) and run an operation
-(`operations`, `extensions`) on the `state`, whose servers `records` and `motion` turn into wire records.
+(`operations`, with the rules in `extensions`, `recovery` and `failback`) on the `state`, which `records`,
+`recovery_records` and `motion` turn into wire records.
 `control` seeds and changes the state from outside.
 """

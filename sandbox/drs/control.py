@@ -10,12 +10,21 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sandbox.drs import records, shared
+from sandbox.drs import records, recovery_records, shared
 from sandbox.drs.motion import Pulse
 from sandbox.drs.operations import initialise
-from sandbox.drs.seeding import RefusedError, add_servers, change_servers
-from sandbox.drs.specs import AccountSpec, CallFilter, NewFaults, NewServers, ServerChanges, TruthFilter
-from sandbox.drs.state import CloudState, Scope, Settings, SourceServer
+from sandbox.drs.recovery import settle
+from sandbox.drs.seeding import RefusedError, add_servers, change_instances, change_servers
+from sandbox.drs.specs import (
+    AccountSpec,
+    CallFilter,
+    NewFaults,
+    NewServers,
+    RecoveryInstanceChanges,
+    ServerChanges,
+    TruthFilter,
+)
+from sandbox.drs.state import CloudState, RecoveryInstance, Scope, Settings, SourceServer
 
 MOUNT_POINT = "/_sim"
 
@@ -39,6 +48,8 @@ def control(method: str, path: str, body: Mapping[str, Any] | None = None) -> tu
     handler = _HANDLERS.get((method.upper(), url.path.removeprefix(MOUNT_POINT).rstrip("/")))
     if handler is None:
         return 404, {"error": f"No such control request: {method} {url.path}", "fields": []}
+    with shared.CLOUD.lock:
+        settle(shared.CLOUD.state)
     try:
         return 200, handler({**(body or {}), **dict(parse_qsl(url.query))})
     except ValidationError as error:
@@ -91,6 +102,13 @@ def _patch_servers(body: Json) -> Json:
     return {"changed": len(changes.servers)}
 
 
+def _patch_recovery_instances(body: Json) -> Json:
+    changes = RecoveryInstanceChanges.model_validate(body)
+    with shared.CLOUD.lock:
+        change_instances(shared.CLOUD.state, changes.recovery_instances)
+    return {"changed": len(changes.recovery_instances)}
+
+
 def _get_faults(body: Json) -> Json:
     rules = [{**_json(rule), "hits": hits} for rule, hits in shared.FAULTS.in_force()]
     return {"rules": rules}
@@ -135,7 +153,7 @@ def _get_truth(body: Json) -> Json:
         pulse = Pulse(state.now())
         scopes = [scope for scope in state.scopes.values() if _shown(scope, wanted)]
         return {
-            "scopes": [_scope_truth(scope, pulse) for scope in scopes],
+            "scopes": [_scope_truth(state, scope, pulse) for scope in scopes],
             "trusts": {account: sorted(targets) for account, targets in state.trusted_targets.items()},
             "settings": _json(state.settings),
         }
@@ -145,7 +163,7 @@ def _shown(scope: Scope, wanted: TruthFilter) -> bool:
     return wanted.account_id in (None, scope.account) and wanted.region in (None, scope.region)
 
 
-def _scope_truth(scope: Scope, pulse: Pulse) -> Json:
+def _scope_truth(state: CloudState, scope: Scope, pulse: Pulse) -> Json:
     return {
         "accountId": scope.account,
         "region": scope.region,
@@ -153,6 +171,18 @@ def _scope_truth(scope: Scope, pulse: Pulse) -> Json:
         "initialised": scope.initialised,
         "servers": [_server_truth(server, pulse) for server in scope.servers.values()],
         "extensions": dict(scope.extended),
+        "recoveryInstances": [_instance_truth(state, instance) for instance in scope.instances.values()],
+        "jobs": [recovery_records.job(job) for job in scope.jobs.values()],
+    }
+
+
+def _instance_truth(state: CloudState, instance: RecoveryInstance) -> Json:
+    where = instance.machine.origin
+    return {
+        "record": recovery_records.recovery_instance(state, instance),
+        "availabilityZone": where.availability_zone if where else None,
+        "connected": instance.connected,
+        "reversedDirectionSourceServerArn": instance.reversed.arn if instance.reversed else None,
     }
 
 
@@ -172,6 +202,7 @@ _HANDLERS: dict[tuple[str, str], Callable[[Json], Json]] = {
     ("POST", "/accounts"): _post_accounts,
     ("POST", "/servers"): _post_servers,
     ("PATCH", "/servers"): _patch_servers,
+    ("PATCH", "/recovery-instances"): _patch_recovery_instances,
     ("GET", "/faults"): _get_faults,
     ("POST", "/faults"): _post_faults,
     ("DELETE", "/faults"): _delete_faults,

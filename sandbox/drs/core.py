@@ -10,9 +10,10 @@ from botocore.model import OperationModel
 
 from sandbox.drs.errors import DrsError, Reply, not_opted_in, uninitialised
 from sandbox.drs.operations import OPERATIONS, Output
+from sandbox.drs.recovery import settle
 from sandbox.drs.routing import Params
 from sandbox.drs.service_model import service_model
-from sandbox.drs.state import CloudState, Scope
+from sandbox.drs.state import CloudState, RecoveryInstance, Scope
 from sandbox.drs.validation import require_valid
 
 SEED = 20260101
@@ -20,6 +21,9 @@ SEED = 20260101
 
 class DrsCloud:
     """DRS in every account and region. Thread-safe: `lock` guards `state`, for the control API too.
+
+    `instance_listener`, where the host of the simulation sets one, is told of every recovery instance that is launched
+    or terminated, for it to appear in a simulated EC2. It is called under the lock and must not call DRS.
 
     Args:
         clock: epoch seconds now; time is what makes lag and last-seen move.
@@ -30,12 +34,17 @@ class DrsCloud:
         self.lock = threading.RLock()
         self._clock = clock
         self._seed = seed
+        self.instance_listener: Callable[[RecoveryInstance], None] | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: no account uses DRS, no trust, default settings."""
         with self.lock:
-            self.state = CloudState(self._clock, self._seed)
+            self.state = CloudState(self._clock, self._seed, self._instance_changed)
+
+    def _instance_changed(self, instance: RecoveryInstance) -> None:
+        if self.instance_listener:
+            self.instance_listener(instance)
 
     def operation(self, name: str, account: str, region: str, params: Params) -> Reply:
         """Run the operation that the model calls `name`, for `account` in `region`.
@@ -52,6 +61,7 @@ class DrsCloud:
         return _success(model, output)
 
     def _run(self, model: OperationModel, account: str, region: str, params: Params) -> Output:
+        settle(self.state)
         scope = self.state.scope(account, region)
         if not scope.opted_in:
             raise not_opted_in()

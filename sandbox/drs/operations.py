@@ -7,24 +7,38 @@ A new operation is a function with `@operation`; everything else about it comes 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
-from sandbox.drs import records
-from sandbox.drs.errors import DrsError, invalid_field, not_found
+from sandbox.drs import records, recovery_records
+from sandbox.drs.errors import invalid_field, not_found
 from sandbox.drs.extensions import extend, extensible, original, require_trust
-from sandbox.drs.motion import Pulse
+from sandbox.drs.failback import reverse
+from sandbox.drs.motion import Pulse, timestamp
 from sandbox.drs.paging import Page, page
+from sandbox.drs.recovery import (
+    begin_sync,
+    conflict,
+    delete_instance,
+    disconnect_instance,
+    launch_instances,
+    require_idle,
+    server_conflict,
+    terminate_instances,
+)
 from sandbox.drs.routing import Params
-from sandbox.drs.state import CloudState, Scope, SourceServer, Template
+from sandbox.drs.state import CloudState, Job, RecoveryInstance, Scope, SourceServer, Template
 
 Output = dict[str, Any] | bytes | None
 Operation = Callable[[CloudState, Scope, Params], Output]
+Resource = TypeVar("Resource")
 
 OPERATIONS: dict[str, Operation] = {}
 
 MAX_TAGS = 50  # AWS tagging at large
 _MAX_EXTENSIBLE = 300  # MaxResultsReplicatingSourceServers in the model
 _MAX_ACCOUNTS = 50  # ListStagingAccountsRequestMaxResultsInteger in the model
+_LATEST = 1 << 53  # above every sequence number, so that jobs can be paged from the latest to the earliest
 
 
 def operation(function: Operation) -> Operation:
@@ -50,11 +64,9 @@ def initialise(state: CloudState, scope: Scope) -> None:
 
 @operation
 def describe_source_servers(state: CloudState, scope: Scope, params: Params) -> Output:
-    settings = state.settings
-    limit = min(params.get("maxResults") or settings.default_page_size, settings.page_cap)
     servers = _filtered(scope, params.get("filters") or {})
     listing = _listing("DescribeSourceServers", scope)
-    served = page(servers, _sequence, params.get("nextToken"), limit, listing=listing)
+    served = page(servers, _sequence, params.get("nextToken"), _limit(state, params), listing=listing)
     return _servers_json(served, Pulse(state.now()))
 
 
@@ -76,7 +88,13 @@ def _filtered(scope: Scope, filters: Mapping[str, Any]) -> list[SourceServer]:
     return servers
 
 
-def _sequence(item: SourceServer | Template) -> int:
+def _limit(state: CloudState, params: Params) -> int:
+    """The page of an operation whose maxResults has no maximum in the model."""
+    settings = state.settings
+    return min(params.get("maxResults") or settings.default_page_size, settings.page_cap)
+
+
+def _sequence(item: SourceServer | RecoveryInstance | Template) -> int:
     return item.sequence
 
 
@@ -87,8 +105,9 @@ def _listing(name: str, scope: Scope) -> str:
 @operation
 def delete_source_server(state: CloudState, scope: Scope, params: Params) -> Output:
     server = _server(scope, params)
+    _require_unrecovered(state, server)
     if server.replication.state != "DISCONNECTED":
-        raise _conflict(server, "must be disconnected first")
+        raise server_conflict(server, "must be disconnected first")
     scope.remove(server)
     return None
 
@@ -96,8 +115,7 @@ def delete_source_server(state: CloudState, scope: Scope, params: Params) -> Out
 @operation
 def disconnect_source_server(state: CloudState, scope: Scope, params: Params) -> Output:
     server = _server(scope, params)
-    if server.recovery_instance_id:
-        raise _conflict(server, "has a recovery instance")
+    _require_unrecovered(state, server)
     if server.staging:
         # An extension that is disconnected no longer follows its original, which goes on replicating.
         server.replication = replace(server.replication)
@@ -106,13 +124,41 @@ def disconnect_source_server(state: CloudState, scope: Scope, params: Params) ->
     return records.source_server(server, Pulse(state.now()))
 
 
-def _conflict(server: SourceServer, why: str) -> DrsError:
-    return DrsError(
-        "ConflictException",
-        f"Source server {server.server_id} {why}",
-        resourceId=server.server_id,
-        resourceType="SourceServer",
-    )
+def _require_unrecovered(state: CloudState, server: SourceServer) -> None:
+    require_idle(state, server)
+    if server.recovery_instance_id:
+        raise server_conflict(server, "has a recovery instance")
+
+
+@operation
+def stop_replication(state: CloudState, scope: Scope, params: Params) -> Output:
+    server = _server(scope, params)
+    if server.staging:
+        raise server_conflict(server, "replicates in its staging account")
+    if server.replication.frozen:
+        raise server_conflict(server, f"does not replicate: it is {server.replication.state}")
+    server.replication.change(state.now(), state="STOPPED")
+    return {"sourceServer": records.source_server(server, Pulse(state.now()))}
+
+
+@operation
+def start_replication(state: CloudState, scope: Scope, params: Params) -> Output:
+    server = _server(scope, params)
+    if server.staging:
+        raise server_conflict(server, "replicates in its staging account")
+    if server.replication.state != "STOPPED":
+        raise server_conflict(server, f"is not stopped: it is {server.replication.state}")
+    begin_sync(state, server.replication)
+    return {"sourceServer": records.source_server(server, Pulse(state.now()))}
+
+
+@operation
+def retry_data_replication(state: CloudState, scope: Scope, params: Params) -> Output:
+    server = _server(scope, params)
+    if server.staging or server.replication.state not in {"STALLED", "DISCONNECTED", "STOPPED"}:
+        raise invalid_field("sourceServerID", f"Source server {server.server_id} has no replication to retry")
+    begin_sync(state, server.replication)
+    return records.source_server(server, Pulse(state.now()))
 
 
 def _server(scope: Scope, params: Params) -> SourceServer:
@@ -120,6 +166,99 @@ def _server(scope: Scope, params: Params) -> SourceServer:
     if server is None:
         raise not_found("SourceServer", params["sourceServerID"])
     return server
+
+
+@operation
+def start_recovery(state: CloudState, scope: Scope, params: Params) -> Output:
+    tags = params.get("tags") or {}
+    _require_taggable(tags)
+    # The model has no ResourceNotFoundException for this operation.
+    servers = [_known(scope.servers, item["sourceServerID"], "SourceServer") for item in params["sourceServers"]]
+    job = launch_instances(state, scope, servers, tags, drill=bool(params.get("isDrill")))
+    return {"job": recovery_records.job(job)}
+
+
+@operation
+def terminate_recovery_instances(state: CloudState, scope: Scope, params: Params) -> Output:
+    instances = [_known(scope.instances, ident, "RecoveryInstance") for ident in params["recoveryInstanceIDs"]]
+    return {"job": recovery_records.job(terminate_instances(state, scope, instances))}
+
+
+@operation
+def delete_recovery_instance(state: CloudState, scope: Scope, params: Params) -> Output:
+    delete_instance(state, scope, _known(scope.instances, params["recoveryInstanceID"], "RecoveryInstance"))
+    return None
+
+
+def _known(resources: Mapping[str, Resource], ident: str, kind: str) -> Resource:
+    """The resource, for an operation for which the model has a ConflictException and no ResourceNotFoundException."""
+    if ident not in resources:
+        raise conflict(kind, ident, f"{kind} with ID {ident} does not exist")
+    return resources[ident]
+
+
+@operation
+def disconnect_recovery_instance(state: CloudState, scope: Scope, params: Params) -> Output:
+    disconnect_instance(state, _instance(scope, params))
+    return None
+
+
+@operation
+def reverse_replication(state: CloudState, scope: Scope, params: Params) -> Output:
+    return {"reversedDirectionSourceServerArn": reverse(state, _instance(scope, params)).arn}
+
+
+def _instance(scope: Scope, params: Params) -> RecoveryInstance:
+    instance = scope.instances.get(params["recoveryInstanceID"])
+    if instance is None:
+        raise not_found("RecoveryInstance", params["recoveryInstanceID"])
+    return instance
+
+
+@operation
+def describe_recovery_instances(state: CloudState, scope: Scope, params: Params) -> Output:
+    filters = params.get("filters") or {}
+    instances = list(scope.instances.values())
+    if wanted := set(filters.get("recoveryInstanceIDs") or ()):
+        instances = [instance for instance in instances if instance.instance_id in wanted]
+    if servers := set(filters.get("sourceServerIDs") or ()):
+        instances = [instance for instance in instances if instance.source.server_id in servers]
+    listing = _listing("DescribeRecoveryInstances", scope)
+    served = page(instances, _sequence, params.get("nextToken"), _limit(state, params), listing=listing)
+    items = [recovery_records.recovery_instance(state, instance) for instance in served.items]
+    return _paged("items", items, served.next_token)
+
+
+@operation
+def describe_jobs(state: CloudState, scope: Scope, params: Params) -> Output:
+    filters = params.get("filters") or {}
+    wanted = set(filters.get("jobIDs") or ())
+    begin, end = _moment(filters, "fromDate"), _moment(filters, "toDate")
+    jobs = [
+        job
+        for job in reversed(scope.jobs.values())
+        if (not wanted or job.job_id in wanted) and _within(begin, timestamp(job.created_at), end)
+    ]
+    listing = _listing("DescribeJobs", scope)
+    served = page(jobs, _latest_first, params.get("nextToken"), _limit(state, params), listing=listing)
+    return _paged("items", [recovery_records.job(job) for job in served.items], served.next_token)
+
+
+def _latest_first(job: Job) -> int:
+    return _LATEST - job.sequence
+
+
+def _moment(filters: Mapping[str, Any], name: str) -> datetime | None:
+    text = filters.get(name)
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError as error:  # a day that the month does not have satisfies the model's pattern
+        raise invalid_field(f"filters.{name}", f"{text} is not a date") from error
+
+
+def _within(begin: datetime | None, moment: str, end: datetime | None) -> bool:
+    at = datetime.fromisoformat(moment)
+    return (begin is None or begin <= at) and (end is None or at <= end)
 
 
 @operation
@@ -166,9 +305,8 @@ def describe_replication_configuration_templates(state: CloudState, scope: Scope
         if template_id not in scope.templates:
             raise not_found("ReplicationConfigurationTemplate", template_id)
     templates = [template for ident, template in scope.templates.items() if ident in wanted]
-    limit = min(params.get("maxResults") or state.settings.default_page_size, state.settings.page_cap)
     listing = _listing("DescribeReplicationConfigurationTemplates", scope)
-    served = page(templates, _sequence, params.get("nextToken"), limit, listing=listing)
+    served = page(templates, _sequence, params.get("nextToken"), _limit(state, params), listing=listing)
     return _paged("items", [template.record for template in served.items], served.next_token)
 
 
@@ -196,12 +334,13 @@ def untag_resource(state: CloudState, scope: Scope, params: Params) -> Output:
 
 
 def _tags(scope: Scope, params: Params) -> dict[str, str]:
-    """The tags of a source server or template of the caller's own scope, whose ARN must match in full."""
+    """The tags of a resource of the caller's own scope, whose ARN must match in full."""
     resource_arn: str = params["resourceArn"]
     ident = resource_arn.rpartition("/")[2]
-    server, template = scope.servers.get(ident), scope.templates.get(ident)
-    if server and server.arn == resource_arn:
-        return server.tags
+    resource = scope.servers.get(ident) or scope.instances.get(ident) or scope.jobs.get(ident)
+    if resource and resource.arn == resource_arn:
+        return resource.tags
+    template = scope.templates.get(ident)
     if template and template.record["arn"] == resource_arn:
         tags: dict[str, str] = template.record["tags"]
         return tags

@@ -80,10 +80,11 @@ def _source_server(server: SourceServer) -> Record:
         "sourceNetworkID": server.source_network_id,
         "agentVersion": server.machine.agent_version,
     }
-    return _present(record)
+    return present(record)
 
 
-def _present(record: Record) -> Record:
+def present(record: Record) -> Record:
+    """Return `record` without the members that are None: AWS leaves out what it does not know."""
     return {name: value for name, value in record.items() if value is not None}
 
 
@@ -102,7 +103,7 @@ def _data_replication_info(server: SourceServer) -> Record:
         "dataReplicationError": {"error": "UNSTABLE_NETWORK", "rawError": "Connection lost"} if stalled else None,
         "stagingAvailabilityZone": f"{server.region}a",
     }
-    return _present(info)
+    return present(info)
 
 
 def _steps(status: str) -> list[Record]:
@@ -114,7 +115,7 @@ def _replicated_disks(server: SourceServer) -> list[Record]:
     frozen, syncing = server.replication.frozen, server.replication.state == "INITIAL_SYNC"
     return [
         {
-            "deviceName": _device_name(index),
+            "deviceName": device_name(index),
             "totalStorageBytes": 0 if frozen else total,
             "replicatedStorageBytes": 0 if frozen else total // 2 if syncing else total,
             "rescannedStorageBytes": 0,
@@ -125,7 +126,8 @@ def _replicated_disks(server: SourceServer) -> list[Record]:
     ]
 
 
-def _device_name(index: int) -> str:
+def device_name(index: int) -> str:
+    """Return the name of the disk at `index`: /dev/xvda, /dev/xvdb, ..."""
     return f"/dev/xvd{chr(ord('a') + index % 26)}{index // 26 or ''}"
 
 
@@ -139,41 +141,54 @@ def _life_cycle(server: SourceServer) -> Record:
         "lastSeenByServiceDateTime": timestamp(server.replication.since) if frozen else _GAP,
         "lastLaunch": _last_launch(server),
     }
-    return _present(cycle)
+    return present(cycle)
 
 
 def _last_launch(server: SourceServer) -> Record | None:
     status = _LAUNCH_STATUS.get(server.last_launch_result)
     if status is None:
         return None
+    # A launch that was seeded had no job: its ID is made up.
     initiated = {
         "apiCallDateTime": timestamp(server.last_launch_at),
-        "jobID": f"drsjob-{server.server_id.removeprefix('s-')}",
-        "type": "RECOVERY",
+        "jobID": server.last_launch_job_id or f"drsjob-{server.server_id.removeprefix('s-')}",
+        "type": "DRILL" if server.last_launch_drill else "RECOVERY",
     }
     return {"initiated": initiated, "status": status}
 
 
 def _source_properties(machine: Machine, updated_at: float) -> Record:
+    disks = [{"deviceName": device_name(index), "bytes": total} for index, total in enumerate(machine.disk_bytes)]
+    return {
+        "lastUpdatedDateTime": timestamp(updated_at),
+        "recommendedInstanceType": "m5.large",
+        "identificationHints": identification_hints(machine),
+        "networkInterfaces": network_interfaces(machine),
+        "disks": disks,
+        "cpus": cpus(machine),
+        "ramBytes": machine.ram_bytes,
+        "os": {"fullString": machine.os_name},
+        "supportsNitroInstances": True,
+        "architecture": machine.architecture,
+    }
+
+
+def identification_hints(machine: Machine) -> Record:
     hints = {
         "fqdn": machine.fqdn,
         "hostname": machine.hostname,
         "vmWareUuid": machine.vmware_uuid,
         "awsInstanceID": machine.instance_id,
     }
-    disks = [{"deviceName": _device_name(index), "bytes": total} for index, total in enumerate(machine.disk_bytes)]
-    return {
-        "lastUpdatedDateTime": timestamp(updated_at),
-        "recommendedInstanceType": "m5.large",
-        "identificationHints": _present(hints),
-        "networkInterfaces": [{"macAddress": machine.mac_address, "ips": [machine.ip_address], "isPrimary": True}],
-        "disks": disks,
-        "cpus": [{"cores": machine.cpu_cores, "modelName": "Intel(R) Xeon(R) Platinum 8175M CPU @ 2.50GHz"}],
-        "ramBytes": machine.ram_bytes,
-        "os": {"fullString": machine.os_name},
-        "supportsNitroInstances": True,
-        "architecture": machine.architecture,
-    }
+    return present(hints)
+
+
+def network_interfaces(machine: Machine) -> list[Record]:
+    return [{"macAddress": machine.mac_address, "ips": [machine.ip_address], "isPrimary": True}]
+
+
+def cpus(machine: Machine) -> list[Record]:
+    return [{"cores": machine.cpu_cores, "modelName": "Intel(R) Xeon(R) Platinum 8175M CPU @ 2.50GHz"}]
 
 
 def _staging_area(staging: Staging | None, own_account: str) -> Record:
@@ -185,7 +200,7 @@ def _staging_area(staging: Staging | None, own_account: str) -> Record:
         "stagingSourceServerArn": staging.source_server_arn,
         "errorMessage": staging.error_message,
     }
-    return _present(area)
+    return present(area)
 
 
 def _source_cloud_properties(machine: Machine) -> Record | None:
@@ -217,7 +232,7 @@ def default_template(scope: Scope, template_id: str) -> Record:
 def replication_configuration(server: SourceServer) -> Record:
     """Return a server's ReplicationConfiguration; it carries no ID of a template."""
     disks = [
-        {"deviceName": _device_name(index), "isBootDisk": index == 0, "stagingDiskType": "GP3", "iops": 3000}
+        {"deviceName": device_name(index), "isBootDisk": index == 0, "stagingDiskType": "GP3", "iops": 3000}
         for index in range(len(server.machine.disk_bytes))
     ]
     return {

@@ -7,8 +7,9 @@ from dataclasses import replace
 from sandbox.drs.extensions import extend
 from sandbox.drs.motion import FROZEN_STATES, Replication
 from sandbox.drs.operations import initialise
-from sandbox.drs.specs import ServerChange, ServerSpec
-from sandbox.drs.state import CloudState, Machine, Origin, Scope, SourceServer
+from sandbox.drs.recovery import remove_instance
+from sandbox.drs.specs import RecoveryInstanceChange, ServerChange, ServerSpec
+from sandbox.drs.state import CloudState, Machine, Origin, RecoveryInstance, Scope, SourceServer, mac_address
 
 _AGE_SECONDS = 30 * 24 * 3600
 
@@ -128,7 +129,7 @@ def _machine(spec: ServerSpec, sequence: int) -> Machine:
     return Machine(
         hostname=spec.hostname,
         fqdn=spec.fqdn or spec.hostname,
-        mac_address=spec.mac_address or _mac_address(sequence),
+        mac_address=spec.mac_address or mac_address(sequence),
         ip_address=spec.ip_address,
         instance_id=spec.instance_id,
         vmware_uuid=spec.vmware_uuid,
@@ -140,10 +141,6 @@ def _machine(spec: ServerSpec, sequence: int) -> Machine:
         architecture=spec.architecture,
         agent_version=spec.agent_version,
     )
-
-
-def _mac_address(sequence: int) -> str:
-    return "02:" + sequence.to_bytes(5, "big").hex(":")
 
 
 def _origin(spec: ServerSpec) -> Origin | None:
@@ -214,6 +211,34 @@ def _changed_machine(machine: Machine, change: ServerChange) -> Machine:
     hostname = change.hostname or machine.hostname
     instance_id = change.instance_id if "instance_id" in change.model_fields_set else machine.instance_id
     return replace(machine, hostname=hostname, fqdn=change.hostname or machine.fqdn, instance_id=instance_id)
+
+
+def change_instances(state: CloudState, changes: Sequence[RecoveryInstanceChange]) -> None:
+    """Change or remove every recovery instance named.
+
+    Raises:
+        RefusedError: a recovery instance does not exist or is named twice. Then nothing changes.
+    """
+    instances = [_existing_instance(state, change, index) for index, change in enumerate(changes)]
+    counted = Counter(instance.arn for instance in instances)
+    for index, instance in enumerate(instances):
+        if counted[instance.arn] > 1:
+            field = f"recoveryInstances.{index}.recoveryInstanceID"
+            raise RefusedError(field, f"{instance.instance_id} is named twice")
+    for instance, change in zip(instances, changes, strict=True):
+        instance.ec2_state = change.ec2_instance_state or instance.ec2_state
+        if change.remove:
+            remove_instance(state, state.scope(instance.account, instance.region), instance, terminated=False)
+
+
+def _existing_instance(state: CloudState, change: RecoveryInstanceChange, index: int) -> RecoveryInstance:
+    instance = state.scope(change.account_id, change.region).instances.get(change.recovery_instance_id)
+    if instance is None:
+        where = f"{change.account_id} in {change.region}"
+        raise RefusedError(
+            f"recoveryInstances.{index}.recoveryInstanceID", f"{change.recovery_instance_id} does not exist for {where}"
+        )
+    return instance
 
 
 def _change_extension_error(server: SourceServer, message: str | None) -> None:

@@ -36,6 +36,7 @@ ServerId = Annotated[str, _modelled("SourceServerID")]
 ServerArn = Annotated[str, _modelled("SourceServerARN")]
 InstanceId = Annotated[str, _modelled("EC2InstanceID")]
 RecoveryInstanceId = Annotated[str, _modelled("RecoveryInstanceID")]
+InstanceState = Annotated[str, _modelled("EC2InstanceState")]
 SourceNetworkId = Annotated[str, _modelled("SourceNetworkID")]
 State = Annotated[str, _modelled("DataReplicationState")]
 Direction = Annotated[str, _modelled("ReplicationDirection")]
@@ -145,6 +146,22 @@ class ServerChanges(Body):
     """Changes, all or none."""
 
     servers: list[ServerChange]
+
+
+class RecoveryInstanceChange(Body):
+    """A change to one recovery instance, or its removal from DRS as if it had never been."""
+
+    account_id: AccountId
+    region: Region
+    recovery_instance_id: Annotated[RecoveryInstanceId, Field(alias="recoveryInstanceID")]
+    remove: bool = False
+    ec2_instance_state: Annotated[InstanceState | None, Field(alias="ec2InstanceState")] = None
+
+
+class RecoveryInstanceChanges(Body):
+    """Changes, all or none."""
+
+    recovery_instances: list[RecoveryInstanceChange]
 
 
 class NewFaults(Body):

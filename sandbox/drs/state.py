@@ -1,7 +1,7 @@
-"""What exists in the simulated DRS: scopes (account and region) and the source servers in them.
+"""What exists in the simulated DRS: scopes (account and region), their source servers, recovery instances and jobs.
 
-Plain data and its identity. What may be done to it is said in `operations` and `extensions`, how it looks on the wire
-in `records`. None of it locks: `core.DrsCloud` does.
+Plain data and its identity. What may be done to it is said in `operations`, `extensions`, `recovery` and `failback`,
+how it looks on the wire in `records` and `recovery_records`. None of it locks: `core.DrsCloud` does.
 """
 
 import itertools
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 from pydantic.alias_generators import to_camel
 
 from sandbox.drs.motion import FROZEN_STATES, Replication
@@ -22,7 +22,8 @@ class Settings(BaseModel):
 
     `page_cap` bounds every page of DescribeSourceServers whatever the caller asks for (the model has no maximum), and
     `default_page_size` is the page of a caller who does not ask. The quotas: 300 replicating servers per account and
-    region, and 4000 servers in all per target account and region (AWS documentation, DRS quotas).
+    region, and 4000 servers in all per target account and region (AWS documentation, DRS quotas). `work_seconds` is how
+    long a job or an initial sync takes; 0 means that it is done when the next request arrives.
     """
 
     model_config = ConfigDict(
@@ -33,6 +34,7 @@ class Settings(BaseModel):
     default_page_size: PositiveInt = 200
     replicating_servers_quota: PositiveInt = 300
     total_servers_quota: PositiveInt = 4000
+    work_seconds: NonNegativeFloat = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class SourceServer:
     direction: str = "FAILOVER"
     last_launch_result: str = "NOT_STARTED"
     last_launch_at: float = 0.0
+    last_launch_job_id: str | None = None
+    last_launch_drill: bool = False
     recovery_instance_id: str | None = None
     reversed_arn: str | None = None
     source_network_id: str | None = None
@@ -124,6 +128,71 @@ class SourceServer:
 
 
 @dataclass(slots=True)
+class Participant:
+    """What a job does to one server. `instance_id` is known once there is an instance."""
+
+    server_id: str
+    instance_id: str | None = None
+    status: str = "PENDING"
+
+
+@dataclass(slots=True)
+class Job:
+    """A job that StartRecovery or TerminateRecoveryInstances began; `recovery` moves it on and ends it."""
+
+    account: str
+    region: str
+    job_id: str
+    sequence: int
+    initiated_by: str
+    created_at: float
+    participants: list[Participant]
+    tags: dict[str, str] = field(default_factory=dict)
+    status: str = "PENDING"
+    ended_at: float | None = None
+
+    @property
+    def arn(self) -> str:
+        return arn(self.account, self.region, "job", self.job_id)
+
+    @property
+    def terminates(self) -> bool:
+        """Whether it terminates instances; otherwise it launches them."""
+        return self.initiated_by == "TERMINATE_RECOVERY_INSTANCES"
+
+    @property
+    def is_drill(self) -> bool:
+        return self.initiated_by == "START_DRILL"
+
+
+@dataclass(slots=True)
+class RecoveryInstance:
+    """What a launch made of a source server: an EC2 instance in the server's own account and region.
+
+    `machine` is the instance itself, and its origin where it runs. `reversed` is the source server that replicates it
+    back. `source` and `reversed` outlive their removal from DRS: ask the state whether they are still there.
+    """
+
+    account: str
+    region: str
+    instance_id: str
+    sequence: int
+    source: SourceServer
+    job_id: str
+    machine: Machine
+    launched_at: float
+    is_drill: bool
+    ec2_state: str = "RUNNING"
+    connected: bool = True
+    tags: dict[str, str] = field(default_factory=dict)
+    reversed: SourceServer | None = None
+
+    @property
+    def arn(self) -> str:
+        return arn(self.account, self.region, "recovery-instance", self.instance_id)
+
+
+@dataclass(slots=True)
 class Template:
     """A replication configuration template, as its wire record."""
 
@@ -141,6 +210,8 @@ class Scope:
     initialised: bool = False
     servers: dict[str, SourceServer] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    instances: dict[str, RecoveryInstance] = field(default_factory=dict)
     extended: dict[str, str] = field(default_factory=dict)
 
     def add(self, server: SourceServer) -> None:
@@ -161,10 +232,19 @@ class Scope:
 
 
 class CloudState:
-    """Every scope, the trusts between accounts, the settings, and the sources of identity and time."""
+    """Every scope, the trusts between accounts, the settings, and the sources of identity and time.
 
-    def __init__(self, clock: Callable[[], float], seed: int) -> None:
+    `running_jobs` and `syncs` (each with the version of the replication that it ends) are what is under way;
+    `instance_changed` is told of every recovery instance that is launched or terminated.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], seed: int, instance_changed: Callable[[RecoveryInstance], None]
+    ) -> None:
         self.now = clock
+        self.instance_changed = instance_changed
+        self.running_jobs: list[Job] = []
+        self.syncs: list[tuple[Replication, int]] = []
         self.settings = Settings()
         self.scopes: dict[tuple[str, str], Scope] = {}
         self.trusted_targets: dict[str, set[str]] = {}
@@ -182,6 +262,10 @@ class CloudState:
         server = scope.servers.get(resource.partition("/")[2]) if scope else None
         return server if server and server.arn == source_server_arn else None
 
+    def exists(self, server: SourceServer) -> bool:
+        """Return whether `server` is still in DRS."""
+        return self.server_by_arn(server.arn) is server
+
     def trusts(self, staging_account: str, target_account: str) -> bool:
         """Return whether `staging_account` lets `target_account` extend its servers."""
         return target_account in self.trusted_targets.get(staging_account, ())
@@ -192,3 +276,8 @@ class CloudState:
     def new_id(self, prefix: str) -> str:
         """Return `prefix` and 17 characters, the same ones in the same order after every reset."""
         return f"{prefix}{self._random.getrandbits(68):017x}"
+
+
+def mac_address(sequence: int) -> str:
+    """Return a locally administered address, another one for every sequence number."""
+    return "02:" + sequence.to_bytes(5, "big").hex(":")

@@ -84,6 +84,16 @@ UNINITIALISED = [
     ("describe_replication_configuration_templates", {}),
     ("delete_source_server", {"sourceServerID": "s-" + "0" * 17}),
     ("disconnect_source_server", {"sourceServerID": "s-" + "0" * 17}),
+    ("stop_replication", {"sourceServerID": "s-" + "0" * 17}),
+    ("start_replication", {"sourceServerID": "s-" + "0" * 17}),
+    ("retry_data_replication", {"sourceServerID": "s-" + "0" * 17}),
+    ("start_recovery", {"sourceServers": [{"sourceServerID": "s-" + "0" * 17}]}),
+    ("describe_jobs", {}),
+    ("describe_recovery_instances", {}),
+    ("terminate_recovery_instances", {"recoveryInstanceIDs": [INSTANCE]}),
+    ("disconnect_recovery_instance", {"recoveryInstanceID": INSTANCE}),
+    ("delete_recovery_instance", {"recoveryInstanceID": INSTANCE}),
+    ("reverse_replication", {"recoveryInstanceID": INSTANCE}),
 ]
 TAGGING = [
     ("tag_resource", {"resourceArn": "arn:aws:drs:eu-west-1:1:source-server/s-1", "tags": {"a": "b"}}),
@@ -306,6 +316,33 @@ INVALID = [
     ("tag_resource", {"resourceArn": "arn:aws:drs:eu-west-1:1:source-server/s-1", "tags": {"k": "v" * 257}}, "tags.k"),
     ("untag_resource", {"resourceArn": "arn:aws:drs:eu-west-1:1:source-server/s-1"}, "tagKeys"),
     ("list_tags_for_resource", {"resourceArn": "not-an-arn"}, "resourceArn"),
+    ("start_recovery", {}, "sourceServers"),
+    ("start_recovery", {"sourceServers": []}, "sourceServers"),
+    ("start_recovery", {"sourceServers": [{"sourceServerID": "s-" + "a" * 17}] * 201}, "sourceServers"),
+    ("start_recovery", {"sourceServers": [{}]}, "sourceServers.0.sourceServerID"),
+    (
+        "start_recovery",
+        {"sourceServers": [{"sourceServerID": "s-" + "a" * 17, "recoverySnapshotID": "snap-1"}]},
+        "sourceServers.0.recoverySnapshotID",
+    ),
+    ("start_recovery", {"sourceServers": [{"sourceServerID": "s-" + "a" * 17}], "isDrill": "yes"}, "isDrill"),
+    ("describe_jobs", {"filters": {"jobIDs": ["drsjob-1"]}}, "filters.jobIDs.0"),
+    ("describe_jobs", {"filters": {"fromDate": "yesterday"}}, "filters.fromDate"),
+    ("describe_jobs", {"filters": {"toDate": "2026-02-31T00:00:00Z"}}, "filters.toDate"),
+    ("describe_jobs", {"maxResults": 0}, "maxResults"),
+    (
+        "describe_recovery_instances",
+        {"filters": {"recoveryInstanceIDs": [INSTANCE] * 201}},
+        "filters.recoveryInstanceIDs",
+    ),
+    ("describe_recovery_instances", {"filters": {"sourceServerIDs": ["bad"]}}, "filters.sourceServerIDs.0"),
+    ("terminate_recovery_instances", {"recoveryInstanceIDs": []}, "recoveryInstanceIDs"),
+    ("disconnect_recovery_instance", {"recoveryInstanceID": "i-xyz"}, "recoveryInstanceID"),
+    ("delete_recovery_instance", {}, "recoveryInstanceID"),
+    ("reverse_replication", {}, "recoveryInstanceID"),
+    ("stop_replication", {"sourceServerID": "s-short"}, "sourceServerID"),
+    ("start_replication", {}, "sourceServerID"),
+    ("retry_data_replication", {}, "sourceServerID"),
 ]
 
 
@@ -321,7 +358,7 @@ def test_what_the_model_forbids_is_refused_by_the_service(cloud, method, params,
 
 def test_an_operation_that_is_not_simulated_answers_a_modelled_error(cloud):
     cloud.account()
-    response = refusal(cloud.client().describe_jobs)
+    response = refusal(cloud.client().describe_job_log_items, jobID="drsjob-" + "0" * 17)
     assert (response["Error"]["Code"], response["reason"]) == ("ValidationException", "unknownOperation")
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
 

@@ -19,6 +19,7 @@ from sandbox.drs.control import control
 from sandbox.drs.core import DrsCloud
 from sandbox.drs.seeding import add_servers, change_servers
 from sandbox.drs.specs import ServerChange, ServerSpec
+from sandbox.drs.state import Settings
 from sandbox.faults import CallLog, FaultRule, FaultRules
 
 ACCOUNT, REGION = "222222222222", "eu-west-1"
@@ -119,6 +120,59 @@ def test_names_and_tags_cannot_disturb_the_record():
     assert server["tags"] == {awkward: awkward}
     assert server["sourceProperties"]["identificationHints"]["hostname"] == awkward
     assert re.fullmatch(r"PT\d+S", server["dataReplicationInfo"]["lagDuration"])
+
+
+def start_recovery(cloud):
+    wanted = {"sourceServers": [{"sourceServerID": server_id} for server_id in server_ids(cloud)]}
+    return cloud.operation("StartRecovery", ACCOUNT, REGION, wanted).status
+
+
+def job_status(cloud):
+    (job,) = json.loads(cloud.operation("DescribeJobs", ACCOUNT, REGION, {}).body)["items"]
+    return job["status"], job.get("endDateTime")
+
+
+def test_a_job_ends_when_its_time_is_up():
+    clock = SimpleNamespace(now=1_750_000_000.0)
+    cloud = cloud_with(1, lambda: clock.now)
+    cloud.state.settings = Settings(work_seconds=60)
+    start_recovery(cloud)
+    clock.now += 59
+    assert job_status(cloud) == ("STARTED", None)
+    clock.now += 1
+    completed = ("COMPLETED", "2025-06-15T15:07:40.000Z")
+    assert job_status(cloud) == completed
+    clock.now += 60
+    assert job_status(cloud) == completed
+
+
+def test_the_host_learns_of_instances_that_come_and_go():
+    cloud, told = cloud_with(1), []
+    cloud.instance_listener = lambda instance: told.append((instance.instance_id, instance.ec2_state))
+    for _ in range(2):
+        start_recovery(cloud)
+        describe(cloud)
+    (first, second) = told[0][0], told[-1][0]
+    assert told == [(first, "RUNNING"), (first, "TERMINATED"), (second, "RUNNING")]
+    for name in ("DisconnectRecoveryInstance", "DeleteRecoveryInstance"):
+        assert cloud.operation(name, ACCOUNT, REGION, {"recoveryInstanceID": second}).status == 200
+    assert len(told) == 3, "what is deleted from DRS goes on in EC2"
+    cloud.reset()
+    assert cloud.instance_listener is not None
+
+
+def test_many_threads_launch_a_server_once():
+    cloud = DrsCloud(clock=slow_clock)
+    add_servers(cloud.state, [SPEC], force=True)
+    cloud.state.settings = Settings(work_seconds=3600)
+    statuses, start = [], threading.Barrier(4)
+
+    def recover():
+        start.wait()
+        statuses.append(start_recovery(cloud))
+
+    in_threads(4, recover)
+    assert sorted(statuses) == [202, 409, 409, 409]
 
 
 def slow_clock():
