@@ -10,6 +10,7 @@ from ..observability import observed
 from .answers import ErrorBody
 from .operation import Operation
 
+PATH = "/openapi.json"
 SCHEMAS = "#/components/schemas/{model}"
 REFUSALS = {"400": "What was asked does not fit", "404": "Not found", "409": "Exists already", "503": "Unavailable"}
 FRAMEWORK_ERRORS = {
@@ -33,6 +34,7 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
         answer = names[(operation.response, "serialization")]
         described = _operation(operation, schemas["$defs"][_name(request)], answer)
         paths.setdefault(str(operation.path), {})[str(operation.method).lower()] = described
+    paths[PATH] = {"get": _itself()}
     asked = {_name(names[(operation.request, "validation")]) for operation in routed}
     shown = {name: schema for name, schema in sorted(schemas["$defs"].items()) if name not in asked}
     return {
@@ -65,7 +67,7 @@ def routes_of(operations: Iterable[Operation]) -> Blueprint:
     blueprint = Blueprint(__name__)
     listed = tuple(operations)
 
-    @blueprint.route("/openapi.json", methods=["GET"], authorizer=IAMAuthorizer())
+    @blueprint.route(PATH, methods=["GET"], authorizer=IAMAuthorizer())
     @observed
     def get_openapi() -> Response:
         return Response(body=document(listed))
@@ -107,6 +109,18 @@ def _operation(operation: Operation, request: dict[str, Any], answer: dict[str, 
     if operation.open:
         described["security"] = []
     return described
+
+
+def _itself() -> dict[str, Any]:
+    return {
+        "operationId": "get_openapi",
+        "summary": "This document",
+        "parameters": [],
+        "responses": {
+            "200": _content("Done", {"type": "object"}),
+            **{status: {"description": why} for status, why in FRAMEWORK_ERRORS.items()},
+        },
+    }
 
 
 def _given(schema: dict[str, Any]) -> dict[str, Any]:

@@ -72,13 +72,13 @@ class Operation:
 
 
 def parsed(model: type[Model], values: dict[str, Any]) -> Model:
-    """Return the request that `values` describe.
+    """Return the request that `values`, by the names that fields have outside, describe.
 
     Raises:
         InvalidRequest: naming each field that does not fit.
     """
     try:
-        return model.of(values)
+        return model.model_validate(values, by_alias=True, by_name=False)
     except ValidationError as error:
         raise _invalid(error) from None
 

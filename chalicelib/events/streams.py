@@ -21,7 +21,7 @@ blueprint = Blueprint(__name__)
 
 
 @blueprint.on_dynamodb_record(
-    stream_arn="arn:aws:dynamodb:us-east-1:111111111111:table/set-by-the-template/stream/0",
+    stream_arn="set-by-the-template",
     batch_size=100,
     starting_position="TRIM_HORIZON",
     name="scan_stream",

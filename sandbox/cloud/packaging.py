@@ -75,6 +75,7 @@ def build(app: AppSource, cache_dir: Path) -> tuple[Package, bool]:
     Raises:
         PackagingError: Chalice refused the app.
     """
+    cache_dir = cache_dir.resolve()  # Chalice runs in another folder
     fingerprint = _fingerprint(app)
     folder = cache_dir / fingerprint
     if (built := _find(folder, fingerprint)) is not None:
