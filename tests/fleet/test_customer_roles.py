@@ -1,0 +1,70 @@
+"""The template that customers get."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from sandbox.fleet.roles import READER, TEMPLATE, WRITER
+
+
+@pytest.fixture(scope="module")
+def template():
+    return yaml_parse(TEMPLATE.read_text())
+
+
+def statements(role):
+    for policy in role["Properties"]["Policies"]:
+        document = policy["Fn::If"][1] if "Fn::If" in policy else policy
+        yield from document["PolicyDocument"]["Statement"]
+
+
+def test_it_passes_cfn_lint():
+    cfn_lint = Path(sys.executable).with_name("cfn-lint")
+    checked = subprocess.run([cfn_lint, TEMPLATE], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_no_action_is_a_wildcard(template):
+    for role in ("ReaderRole", "WriterRole"):
+        actions = [action for statement in statements(template["Resources"][role]) for action in statement["Action"]]
+        assert not [action for action in actions if "*" in action]
+
+
+def test_only_lists_apply_to_everything(template):
+    for role in ("ReaderRole", "WriterRole"):
+        for statement in statements(template["Resources"][role]):
+            if statement["Resource"] == "*":
+                assert all(action.split(":")[1].startswith(("Describe", "List")) for action in statement["Action"])
+
+
+def test_the_reader_cannot_write(template):
+    actions = [
+        action for statement in statements(template["Resources"]["ReaderRole"]) for action in statement["Action"]
+    ]
+    assert all(action.split(":")[1].startswith(("Describe", "List", "Get")) for action in actions)
+
+
+def test_the_hub_alone_is_trusted_and_only_with_the_external_id(template):
+    for role in ("ReaderRole", "WriterRole"):
+        (statement,) = template["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Condition"] == {"StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}}}
+        assert "${HubAccountId}" in statement["Principal"]["AWS"]["Fn::Sub"]
+    assert template["Parameters"]["ExternalId"]["NoEcho"] is True
+    assert template["Parameters"]["ExternalId"]["MinLength"] >= 16
+
+
+def test_a_source_account_gets_no_writer(template):
+    assert template["Resources"]["WriterRole"]["Condition"] == "HasDrs"
+    names = [template["Parameters"][name]["Default"] for name in ("ReaderRoleName", "WriterRoleName")]
+    assert names == [READER, WRITER]
+
+
+@pytest.mark.cloud
+def test_the_roles_in_an_account_are_the_templates(finished_cloud, fleet):
+    for account in fleet.accounts:
+        iam = finished_cloud.session(account.account_id).client("iam")
+        names = {role["RoleName"] for role in iam.list_roles()["Roles"]}
+        assert names == ({READER} if account.kind == "source" else {READER, WRITER})
