@@ -25,6 +25,7 @@ import httpx
 from sandbox.cloud.deployment import DeploymentError, deploy, is_deployed
 from sandbox.cloud.outputs import HUB_ACCOUNT, REGION, Outputs
 from sandbox.cloud.packaging import REPO, AppSource, PackagingError, build
+from sandbox.cloud.processes import command_of
 
 __all__ = ["AppSource", "CloudError", "CloudOptions", "Outputs", "down", "start", "status", "up"]
 
@@ -254,23 +255,7 @@ class _Announcement:
 
 
 def _is_cloud(pid: int) -> bool:
-    return "sandbox.cloud.server" in _command_line(pid)
-
-
-def _command_line(pid: int) -> str:
-    """Return the command line of a process; empty where there is none. A slim system has no `ps`, a Mac no `/proc`."""
-    if Path("/proc/self/cmdline").exists():
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
-        except OSError:
-            return ""
-    shown = subprocess.run(  # noqa: S603 - fixed arguments
-        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607 - wherever the system keeps it
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return shown.stdout
+    return "sandbox.cloud.server" in command_of(pid)
 
 
 def _end_process_group(pid: int) -> None:

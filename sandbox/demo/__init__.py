@@ -1,4 +1,4 @@
-"""The demo: the whole job on a generated fleet, five steps, each proved against the fleet's own truth.
+"""The demo: the whole job on a generated fleet, six steps, each proved against the fleet's own truth.
 
 `story` tells the steps, `driving` moves the product, `counting` judges the figures, `display` shows them.
 """

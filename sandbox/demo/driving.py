@@ -1,11 +1,11 @@
 """Drive the deployed product from outside: its operations, its schedules, its tables, and faults."""
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox.cloud.client import SandboxCloud
+from sandbox.cloud.processes import processes
 from sandbox.fleet.evidence import Item, table_items
 from sandbox.fleet.model import Place
 
@@ -129,13 +129,12 @@ class Driver:
 
     def workers(self) -> dict[str, set[int]]:
         """Return the process IDs of Lambda's warm workers, by the part of the function's name behind the stage."""
-        shown = subprocess.run(["ps", "-eo", "pid,pgid,args"], capture_output=True, text=True, check=True)  # noqa: S607
+        names = ("inventory-worker", "tags-worker", "staging-worker")
         found: dict[str, set[int]] = {}
-        for line in shown.stdout.splitlines()[1:]:
-            pid, group, args = line.split(None, 2)
-            for name in ("inventory-worker", "tags-worker", "staging-worker"):
-                if int(group) == self.cloud.outputs.pid and f"-{name}-" in args:
-                    found.setdefault(name, set()).add(int(pid))
+        for process in processes():
+            for name in names:
+                if process.group == self.cloud.outputs.pid and f"-{name}-" in process.command:
+                    found.setdefault(name, set()).add(process.pid)
         return found
 
     def operate(self, event: Item) -> Item:

@@ -10,6 +10,7 @@ from sandbox.fleet.model import TARGET, Fleet, FleetInstance, FleetServer, Origi
 
 SCAN_SECONDS = 60.0
 HOSTNAME = "failback-demo"
+WAY = ["FIRST_SEEN", "DRILL", "RECOVERY", "REVERSED", "DELETED"]
 
 
 class Machine(NamedTuple):
@@ -121,14 +122,9 @@ def findings(played: Played) -> list[tuple[str, bool]]:
             command = str(told.get("failbackCommand"))
             into = f"--region {machine.home} --account-id {machine.account_id} "
             found.append((f"{question}: the agent command leads home", into in command and machine.home in command))
-    kinds = [event["kind"] for event in played.answers[f"by the original {server.server_id}, a tombstone"]["history"]]
-    way = ["FIRST_SEEN", "DRILL", "RECOVERY", "REVERSED", "DELETED"]
-    found.append(
-        (
-            f"its history: {', '.join(kinds)}",
-            [kind for kind in kinds if kind in way][: len(way)] != [] and set(way) <= set(kinds),
-        )
-    )
+    tombstone = next(iter(played.answers.values()))
+    own = [event["kind"] for event in tombstone["history"] if event["sourceServerId"] == server.server_id]
+    found.append((f"its history: {', '.join(own)}", own == WAY))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The demo's story in five steps, each verified against the fleet's own truth."""
+"""The demo's story in six steps, each verified against the fleet's own truth."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sandbox.cloud.client import SandboxCloud
-from sandbox.demo import counting
+from sandbox.demo import counting, failback
 from sandbox.demo.counting import Measured, Verdict
 from sandbox.demo.display import Display
 from sandbox.demo.driving import FAILURE_QUEUES, INVENTORY, STAGING, TAGS, Driver, StepError, until
@@ -74,6 +74,7 @@ class Story:
             ("Second cycle, nothing changed; the schedule fires by itself", self._second),
             (f"{ARRIVALS} servers appear in a region that nobody used", self._arrive),
             ("One account is throttled in one region, another region fails", self._fail),
+            ("Disaster: drill, recovery, reversal, deletion; the way back is known", self._fail_back),
         )
         outcomes = []
         for number, (title, step) in enumerate(steps, 1):
@@ -325,6 +326,21 @@ class Story:
             if row["region"] in regions
         ]
         self._display.table(("region", "status", "servers", "message"), rows)
+
+    # --- 6 ---
+
+    def _fail_back(self) -> str:
+        machine = failback.machine_of(self._fleet)
+        plant_servers(self._cloud, [machine.server], [machine.instance])
+        self._fleet = self._fleet.with_more([machine.server], [machine.instance])
+        played = failback.play(self._cloud, self._driver, machine, lambda line: self._display.line(f"  {line}"))
+        for text, holds in failback.findings(played):
+            self._require(text, holds)
+        self._settle("failback")
+        self._verify()
+        command = str(next(iter(played.answers.values()))["failbackCommand"])
+        self._display.line(f"  {command}")
+        return f"origin {machine.account_id} in {machine.home}, whichever record is asked for"
 
     # --- what all steps share ---
 
