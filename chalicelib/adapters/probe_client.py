@@ -3,10 +3,14 @@
 import json
 from typing import Any
 
-from ..errors import DrsActiveRegionsError, InvalidRequest, NotFound
+from ..errors import DrsActiveRegionsError, InvalidRequest, NotFound, TableUnavailable
 from .sessions import hub_client
 
-ERRORS: dict[str, type[DrsActiveRegionsError]] = {"INVALID_REQUEST": InvalidRequest, "NOT_FOUND": NotFound}
+ERRORS: dict[str, type[DrsActiveRegionsError]] = {
+    "INVALID_REQUEST": InvalidRequest,
+    "NOT_FOUND": NotFound,
+    "TABLE_UNAVAILABLE": TableUnavailable,
+}
 
 
 class ProbeClient:

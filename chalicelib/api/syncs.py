@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from ..bootstrap import planner, run_reader
 from ..domain.accounts import AccountId
@@ -16,6 +16,9 @@ from ..services.planning import SyncRequest
 from .fields import Region, RunId, Wait
 from .operation import Operation, Request, routes
 
+RunToken = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")
+]
 RunLimit = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -97,7 +100,7 @@ class ListRuns(Request):
 
     kind: WorkKind | None = None
     limit: RunLimit = 20
-    next_token: Moment | None = None
+    next_token: RunToken | None = None
 
 
 class RunList(Record):
@@ -119,8 +122,7 @@ def get_sync(request: RunRequest, _: str) -> RunProgress:
 
 def list_syncs(request: ListRuns, _: str) -> RunList:
     """Return the latest runs."""
-    before = iso(request.next_token) if request.next_token else None
-    runs = run_reader().latest(request.kind, request.limit, before)
+    runs = run_reader().latest(request.kind, request.limit, request.next_token)
     token = iso(runs[-1].created_at) if len(runs) == request.limit else None
     return RunList(runs=[_answer(run) for run in runs], next_token=token)
 

@@ -59,6 +59,8 @@ class Account(Record):
             arn = getattr(self, name)
             if arn and arn.split(":")[4] != self.account_id:
                 raise ValueError(f"{name}: {arn} is a role of another account than {self.account_id}")
+            if arn and arn.split(":")[1] != self.partition:
+                raise ValueError(f"{name}: {arn} is a role of another partition than {self.partition}")
         return self
 
     @property

@@ -7,6 +7,7 @@ from chalice import Blueprint
 
 from ..api.answers import error_body
 from ..bootstrap import account_probe
+from ..domain.records import Record
 from ..errors import DrsActiveRegionsError, InvalidRequest
 from ..observability import observed
 
@@ -34,15 +35,20 @@ def _probe(event: Body) -> Body:
 
 
 def _validate(event: Body) -> Body:
-    return {"checks": [check.item() for check in account_probe().validate(event["accountId"])]}
+    return {"checks": [_told(check) for check in account_probe().validate(event["accountId"])]}
 
 
 def _discover(event: Body) -> Body:
-    return account_probe().discover(event["accountId"]).item()
+    return _told(account_probe().discover(event["accountId"]))
 
 
 def _validate_staging(event: Body) -> Body:
-    return account_probe().validate_staging(event["accountId"], event["stagingAccountId"]).item()
+    return _told(account_probe().validate_staging(event["accountId"], event["stagingAccountId"]))
+
+
+def _told(answer: Record) -> Body:
+    """Return an answer as JSON; what is not known is null, not absent."""
+    return answer.model_dump(mode="json", by_alias=True)
 
 
 PROBES: dict[str, Callable[[Body], Body]] = {

@@ -7,6 +7,7 @@ from ..domain.accounts import Access, Account, AccountKind
 from ..domain.checks import Check, Discovered, Discovery, StagingCounts, StagingValidation
 from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
+from ..domain.servers import FAILBACK
 from ..errors import AccessDenied, InvalidRequest, NotFound, NotOptedIn, ServiceError, Uninitialized
 from .ports import Accounts, DrsRegions, Inventory, Probe, Scans
 
@@ -185,7 +186,7 @@ class AccountProbe:
         held = self._scans.read(Scope(target.account_id, scan.region))
         known = held is not None and held.last_success is not None
         target_servers = held.server_count if held and known else None
-        resulting = None if target_servers is None else target_servers + scan.server_count
+        resulting = None if held is None or not known else held.server_count + self._waiting(scan.scope, held.scope)
         return StagingCounts(
             region=scan.region,
             staging_servers=scan.server_count,
@@ -193,6 +194,12 @@ class AccountProbe:
             resulting_servers=resulting,
             within_quota=None if resulting is None else resulting <= self._servers_per_scope,
         )
+
+    def _waiting(self, staging: Scope, target: Scope) -> int:
+        """Return how many servers of a staging scope can be extended and are not yet, by the inventory."""
+        extended = {row.staging_source_server_arn for row in self._inventory.of_scope(target) if row.extended}
+        own = (row for row in self._inventory.of_scope(staging) if not row.extended)
+        return sum(row.replication_direction != FAILBACK and row.arn not in extended for row in own)
 
     def _listed(self, target: Account, region: str) -> tuple[str, list[str] | ServiceError]:
         try:

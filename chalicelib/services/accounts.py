@@ -138,6 +138,8 @@ class AccountRegistry:
             InvalidRequest: where its kind changed, or it lacks a role that it needs.
         """
         before = self.account(account.account_id)
+        if before.partition != account.partition:
+            raise InvalidRequest(f"partition: {account.account_id} is in {before.partition}; remove it to change that")
         if before.kind is not account.kind:
             raise InvalidRequest(f"kind: {account.account_id} is a {before.kind} account; remove it to change that")
         self._check_roles(account)
@@ -198,6 +200,7 @@ class AccountRegistry:
         return account
 
     def _check_roles(self, account: Account) -> None:
+        self._drs_regions(account.partition)  # raises where there is no such partition
         if account.account_id == self._hub_account_id:
             return
         if account.reader_role_arn is None:

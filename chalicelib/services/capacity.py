@@ -4,12 +4,15 @@ from typing import NamedTuple
 
 from ..domain.accounts import AccountKind
 from ..domain.capacity import Band, ScopeCapacity, scope_capacity
+from ..domain.regions import ScanRecord, ScopeState
 from ..domain.scopes import Scope
 from ..errors import NotFound
 from .active_region_filter import ActiveRegionFilter
 from .ports import Accounts, DrsRegions, Scans, Telemetries
 
 WORST_FIRST = [Band.CRITICAL, Band.WARNING, Band.INFO, Band.UNKNOWN, Band.OK]
+
+FAILING = (ScopeState.ERROR, ScopeState.ACCESS_DENIED, ScopeState.THROTTLED)
 
 
 class ExtensionNeed(NamedTuple):
@@ -74,16 +77,17 @@ class Capacity:
 
     def of_region(self, region: str) -> list[ScopeCapacity]:
         """Return the capacity of every scope in `region` that holds servers or is not known, the fullest first."""
-        scans = [scan for scan in self._scans.of_region(region) if scan.active or scan.last_success is None]
+        scans = [scan for scan in self._scans.of_region(region) if _to_be_told(scan)]
         return _sorted([scope_capacity(scan.scope, scan) for scan in scans])
 
     def regions(self) -> list[str]:
-        """Return the regions that have a capacity to tell: the active ones."""
-        return self._filter.active_regions()
+        """Return the regions that have a capacity to tell: the active ones, and those in which a scope fails."""
+        statuses = self._filter.statuses()
+        return sorted(name for name, one in statuses.items() if one.active or one.status in FAILING)
 
     def _scopes(self, scopes: list[Scope]) -> list[ScopeCapacity]:
         known = {scan.scope: scan for scan in self._scans.of_scopes(scopes)}
-        told = [scope for scope in scopes if (scan := known.get(scope)) is None or scan.active or not scan.last_success]
+        told = [scope for scope in scopes if _to_be_told(known.get(scope))]
         return _sorted([scope_capacity(scope, known.get(scope)) for scope in told])
 
     def _need(self, target: Scope, members: list[str]) -> ExtensionNeed:
@@ -102,6 +106,13 @@ class Capacity:
             held=held,
             free=None if held is None else max(0, self._servers_per_scope - held),
         )
+
+
+def _to_be_told(scan: ScanRecord | None) -> bool:
+    """Return whether a scope holds servers or may hold some: an account has none where it has no access itself."""
+    if scan is None or scan.active:
+        return True
+    return scan.last_success is None and scan.state is not ScopeState.NOT_OPTED_IN
 
 
 def _sorted(capacities: list[ScopeCapacity]) -> list[ScopeCapacity]:
