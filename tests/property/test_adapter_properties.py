@@ -1,0 +1,119 @@
+"""The seed's properties that are about the adapters: on moto, whose tables and roles are made of the stack's own."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from chalicelib.adapters.calls import CALLS
+from chalicelib.adapters.region_status_table import RegionStatusTable
+from chalicelib.adapters.sessions import CustomerSessions, hub_client, hub_session
+from chalicelib.domain.accounts import Access
+from chalicelib.errors import AccessDenied
+from chalicelib.services.active_region_filter import ActiveRegionFilter
+
+from ..factories import HUB, OTHER, REGIONS, SOURCE, STAGING, TARGET, account, region_status
+from ..fakes import FakeClock
+from ..unit import stack
+
+
+@pytest.fixture(scope="module")
+def status_table():
+    with stack.deployed() as environment:
+        yield environment["REGION_STATUS_TABLE"]
+
+
+NAMES = [f"xx-test-{number:03d}" for number in range(34)]
+ROWS = {(name, holds): region_status(name, int(holds)) for name in NAMES for holds in (True, False)}
+
+
+@given(active=st.lists(st.booleans(), min_size=29, max_size=len(NAMES)), size=st.integers(10, 28))
+def test_property_7_every_page_of_the_status_table_is_read(status_table, active, size):
+    """Property 7: with more than 28 rows and small pages, all active regions are returned, not the first page's."""
+    rows = {region: ROWS[region, holds] for region, holds in zip(NAMES, active, strict=False)}
+    stack.fill_region_statuses(status_table, {**dict.fromkeys(NAMES), **rows})
+    region_filter = ActiveRegionFilter(RegionStatusTable(status_table), lambda partition="aws": REGIONS, FakeClock())
+    with stack.pages_of(size):
+        found = region_filter.active_regions()
+    assert found == [region for region, row in rows.items() if row.server_count]
+
+
+@contextmanager
+def switching_often():
+    """Threads take turns after every few instructions, so that what is not guarded shows."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+touches = st.lists(
+    st.tuples(
+        st.sampled_from([TARGET, STAGING, SOURCE]), st.sampled_from(Access), st.sampled_from(["eu-west-1", "us-east-1"])
+    ),
+    max_size=5,
+)
+
+
+@pytest.fixture(scope="module")
+def sts():
+    with mock_aws():
+        hub_client("sts").get_caller_identity()
+        yield
+
+
+@given(touches=touches)
+def test_property_12_one_assume_role_per_touched_account_and_role(sts, touches):
+    """Property 12: a warm worker assumes each role once, and none of an account that it does not touch."""
+    sessions = CustomerSessions(HUB, 1)
+    mark = CALLS.mark()
+    for account_id, access, region in touches:
+        client = sessions.client(account(account_id), access, "sts", region)
+        assert client.get_caller_identity()["Arn"].split(":")[4] == account_id
+    roles = {(account_id, access) for account_id, access, _ in touches}
+    assert CALLS.since(mark).get("sts:AssumeRole", 0) == len(roles)
+    assert CALLS.since(mark).get("sts:GetCallerIdentity", 0) == len(touches)
+
+
+@given(workers=st.integers(2, 6))
+def test_property_12_threads_that_begin_together_share_one_assume_role(sts, workers):
+    """Property 12: look-ups of one account in several regions run side by side; still its role is assumed once."""
+    sessions, together = CustomerSessions(HUB, 1), Barrier(workers)
+    regions = ["eu-west-1", "us-east-1", "eu-central-1", "us-west-2", "ap-south-1", "eu-north-1"]
+    mark = CALLS.mark()
+
+    def look_up(region):
+        together.wait()
+        return sessions.client(account(TARGET), Access.READER, "sts", region).get_caller_identity()["Account"]
+
+    with switching_often(), ThreadPoolExecutor(workers) as pool:
+        assert set(pool.map(look_up, regions[:workers])) == {TARGET}
+    assert CALLS.since(mark)["sts:AssumeRole"] == 1
+
+
+@given(access=st.sampled_from(Access), service=st.sampled_from(["sts", "ec2"]))
+def test_property_12_a_foreign_account_without_a_role_is_never_touched(sts, access, service):
+    """Property 12: no role, no call: the hub's own credentials are never used for a foreign account (R9)."""
+    bare = account(OTHER, reader_role_arn=None, writer_role_arn=None)
+    mark = CALLS.mark()
+    with pytest.raises(AccessDenied, match=f"{OTHER} has no {access} role"):
+        CustomerSessions(HUB, 1).client(bare, access, service, "eu-west-1")
+    assert CALLS.since(mark) == {}
+
+
+@given(services=st.lists(st.sampled_from(["sts", "sqs"]), min_size=1, max_size=3))
+def test_property_12_the_hub_s_own_account_needs_no_role(sts, services):
+    """Property 12: the product's own account is read with the function's own role."""
+    own = account(HUB, reader_role_arn=None, writer_role_arn=None)
+    sessions, mark = CustomerSessions(HUB, 1), CALLS.mark()
+    for service in services:
+        assert sessions.client(own, Access.READER, service, "eu-west-1").meta.service_model.service_name == service
+    assert CALLS.since(mark) == {}
+    assert hub_session() is hub_session()

@@ -1,0 +1,248 @@
+"""Registration, change and removal of accounts."""
+
+import pytest
+from pydantic import ValidationError
+
+from chalicelib.domain.accounts import AccountKind, AccountStatus
+from chalicelib.domain.scopes import Scope
+from chalicelib.domain.work import WorkId, WorkKind
+from chalicelib.errors import AlreadyExists, InvalidRequest, NotFound
+
+from ..factories import (
+    HUB,
+    OTHER,
+    REGION,
+    REGIONS,
+    SCOPE,
+    SECOND,
+    SOURCE,
+    STAGING,
+    TARGET,
+    account,
+    membership,
+    region_status,
+    wire_server,
+)
+from ..fakes import World
+
+
+def works_of(account_id):
+    return {WorkId(WorkKind.INVENTORY, Scope(account_id, region)) for region in REGIONS}
+
+
+class TestRegister:
+    def test_every_scope_is_scanned_at_once(self, world):
+        world.registry.register(account())
+        assert set(world.queue.works()) == works_of(TARGET)
+        assert world.accounts.read(TARGET) == account()
+
+    def test_the_first_scan_can_be_left_to_the_planner(self, world):
+        world.registry.register(account(), scan_now=False)
+        assert world.queue.messages == []
+        world.statuses.replace(None, region_status())
+        world.tick()
+        assert set(world.queue.works()) == works_of(TARGET)
+
+    def test_a_source_account_has_no_work(self, world):
+        world.registry.register(account(SOURCE, AccountKind.SOURCE))
+        assert world.work_states.items == {}
+
+    def test_an_inactive_account_has_no_work(self, world):
+        world.registry.register(account(status=AccountStatus.INACTIVE))
+        assert world.work_states.items == {}
+        assert world.queue.messages == []
+
+    @pytest.mark.parametrize(
+        ("missing", "kind"),
+        [
+            ("reader_role_arn", AccountKind.TARGET),
+            ("reader_role_arn", AccountKind.SOURCE),
+            ("writer_role_arn", AccountKind.TARGET),
+            ("writer_role_arn", AccountKind.STAGING),
+        ],
+    )
+    def test_a_foreign_account_needs_its_roles(self, world, missing, kind):
+        with pytest.raises(InvalidRequest, match=missing.split("_")[0]):
+            world.registry.register(account(kind=kind, **{missing: None}))
+        assert world.accounts.read(TARGET) is None
+        assert world.work_states.items == {}
+
+    def test_a_source_account_needs_no_writer(self, world):
+        world.registry.register(account(SOURCE, AccountKind.SOURCE, writer_role_arn=None))
+        assert world.accounts.read(SOURCE)
+
+    def test_the_hub_needs_no_role(self, world):
+        world.registry.register(account(HUB, reader_role_arn=None, writer_role_arn=None))
+        assert world.accounts.read(HUB)
+
+    def test_an_account_is_registered_once(self, world):
+        world.registry.register(account())
+        with pytest.raises(AlreadyExists):
+            world.registry.register(account())
+
+    def test_a_registration_that_stopped_half_way_can_be_repeated(self, world):
+        for work in works_of(TARGET):
+            world.work_states.register(work, due=0)
+        world.registry.register(account())
+        assert set(world.queue.works()) == works_of(TARGET)
+
+
+class TestStagingAccounts:
+    @pytest.fixture
+    def world(self):
+        world = World()
+        world.add_account(TARGET)
+        world.add_account(STAGING, AccountKind.STAGING)
+        return world
+
+    def test_what_it_holds_already_is_extended(self, world):
+        world.drs.add(wire_server("s-1", STAGING))
+        world.cycle()
+        world.registry.add_staging_account(membership())
+        assert world.queue.works() == [WorkId(WorkKind.STAGING, SCOPE)]
+        world.settle()
+        assert len(world.drs.extensions(SCOPE)) == 1
+
+    @pytest.mark.parametrize(
+        ("target", "staging", "error"),
+        [
+            (TARGET, OTHER, NotFound),
+            (OTHER, STAGING, NotFound),
+            (TARGET, TARGET, InvalidRequest),
+            (STAGING, STAGING, InvalidRequest),
+        ],
+    )
+    def test_both_must_be_registered_as_what_they_are(self, world, target, staging, error):
+        with pytest.raises(error):
+            world.registry.add_staging_account(membership(target, staging))
+        assert world.accounts.members == {}
+
+    def test_it_is_added_once_and_removed_once(self, world):
+        world.registry.add_staging_account(membership())
+        with pytest.raises(AlreadyExists):
+            world.registry.add_staging_account(membership())
+        assert world.registry.staging_accounts(TARGET) == [membership()]
+        world.registry.remove_staging_account(TARGET, STAGING)
+        with pytest.raises(NotFound):
+            world.registry.remove_staging_account(TARGET, STAGING)
+
+    def test_only_a_target_has_staging_accounts(self, world):
+        with pytest.raises(InvalidRequest):
+            world.registry.staging_accounts(STAGING)
+
+
+class TestChange:
+    def test_a_role_that_changed_is_tried_at_once(self, world):
+        world.add_account(TARGET)
+        world.registry.change(account(reader_role_arn=f"arn:aws:iam::{TARGET}:role/other"))
+        assert set(world.queue.works()) == works_of(TARGET)
+
+    def test_a_new_name_is_no_reason_to_scan(self, world):
+        world.add_account(TARGET)
+        world.registry.change(account(name="renamed"))
+        assert world.registry.account(TARGET).name == "renamed"
+        assert world.queue.messages == []
+
+    def test_an_account_that_was_switched_off_is_left_alone(self, world):
+        world.add_account(TARGET)
+        world.cycle()
+        world.registry.change(account(status=AccountStatus.INACTIVE))
+        mark = world.calls.mark()
+        world.clock.advance(100_000)
+        world.cycle()
+        assert world.calls.since(mark) == {}
+        world.registry.change(account())
+        world.settle()
+        assert world.calls.since(mark)
+
+    def test_its_kind_cannot_change(self, world):
+        world.add_account(TARGET)
+        with pytest.raises(InvalidRequest, match="kind"):
+            world.registry.change(account(kind=AccountKind.STAGING))
+
+    def test_an_unknown_account_cannot_change(self, world):
+        with pytest.raises(NotFound):
+            world.registry.change(account())
+
+
+class TestRemove:
+    def test_rows_become_tombstones_and_records_and_account_go(self, world):
+        world.add_account(TARGET)
+        world.add_staging(STAGING, TARGET)
+        world.add_account(OTHER)
+        world.drs.add(wire_server("s-1"), wire_server("s-2", region=SECOND), wire_server("s-3", OTHER))
+        world.cycle()
+        assert world.registry.remove(TARGET) == len(REGIONS)
+        world.settle()
+        assert world.accounts.read(TARGET) is None
+        assert not world.inventory.row("s-1").living
+        assert world.inventory.row("s-1").topology
+        assert {scan.account_id for scan in world.scans.records.values()} == {STAGING, OTHER}
+        assert world.statuses.rows[REGION].server_count == 1
+        assert world.statuses.rows[SECOND].server_count == 0
+        assert world.accounts.members == {}
+
+    def test_a_removal_does_not_forbid_extensions_for_ever(self, world):
+        world.add_account(TARGET)
+        world.add_staging(STAGING, TARGET)
+        world.drs.add(wire_server("s-1", STAGING))
+        world.cycle()
+        world.registry.remove(TARGET)
+        world.settle()
+        assert world.refusals.of_target(SCOPE) == {}
+
+    def test_an_account_that_comes_back_goes_on_counting_epochs(self, world):
+        world.add_account(TARGET)
+        world.drs.add(wire_server("s-1"))
+        world.cycle()
+        world.registry.remove(TARGET)
+        world.settle()
+        epoch = world.work_states.items[WorkId(WorkKind.INVENTORY, SCOPE)].epoch
+        world.registry.register(account())
+        world.settle()
+        assert world.inventory.row("s-1").living
+        assert world.work_states.items[WorkId(WorkKind.INVENTORY, SCOPE)].epoch > epoch
+
+    def test_a_source_account_goes_at_once(self, world):
+        world.add_account(SOURCE, AccountKind.SOURCE)
+        assert world.registry.remove(SOURCE) == 0
+        with pytest.raises(NotFound):
+            world.registry.account(SOURCE)
+
+    def test_removing_twice_is_harmless(self, world):
+        world.add_account(TARGET)
+        world.registry.remove(TARGET)
+        world.registry.remove(TARGET)
+        world.settle()
+        assert world.accounts.read(TARGET) is None
+
+
+class TestQueries:
+    def test_accounts_are_told_by_kind(self, world):
+        world.add_account(STAGING, AccountKind.STAGING)
+        world.add_account(TARGET)
+        assert [each.account_id for each in world.registry.accounts()] == [TARGET, STAGING]
+        assert [each.account_id for each in world.registry.accounts(AccountKind.STAGING)] == [STAGING]
+
+    def test_scopes_are_told_with_their_scan_and_their_work(self, world):
+        world.add_account(TARGET)
+        world.scan()
+        told = {scope.scope: scope for scope in world.registry.scopes(TARGET)}
+        assert set(told) == {Scope(TARGET, region) for region in REGIONS}
+        assert told[SCOPE].scan == world.scans.read(SCOPE)
+        assert told[SCOPE].work.done == 1
+        assert told[Scope(TARGET, SECOND)].scan is None
+
+
+class TestRecord:
+    def test_a_role_of_another_account_is_refused(self):
+        with pytest.raises(ValidationError, match="another account"):
+            account(reader_role_arn=f"arn:aws:iam::{OTHER}:role/reader")
+
+    @pytest.mark.parametrize("values", [{"account_id": "12"}, {"external_id": "a b"}, {"name": ""}])
+    def test_what_does_not_fit_is_refused(self, values):
+        with pytest.raises(ValidationError):
+            account(**values)
+
+    def test_the_external_id_is_in_no_representation(self):
+        assert "external-" not in repr(account())

@@ -1,0 +1,383 @@
+"""The adapters of customer accounts' services and of the queues, on moto and the simulated DRS."""
+
+import secrets
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+from moto import mock_aws
+
+from chalicelib import bootstrap
+from chalicelib.adapters import dynamodb, telemetry_table
+from chalicelib.adapters.calls import CALLS, CallCounter
+from chalicelib.adapters.drs import DrsReader, DrsWriter
+from chalicelib.adapters.ec2 import FILTER_LIMIT, Ec2Reader
+from chalicelib.adapters.services import translated
+from chalicelib.adapters.sessions import CLIENTS_KEPT, CustomerSessions, hub_client
+from chalicelib.domain.accounts import Access, AccountKind
+from chalicelib.domain.leases import DueWork
+from chalicelib.domain.servers import Telemetry
+from chalicelib.domain.work import WorkKind
+from chalicelib.errors import (
+    AccessDenied,
+    DrsActiveRegionsError,
+    LeaseLost,
+    NotOptedIn,
+    QuotaExceeded,
+    Refused,
+    ResourceNotFound,
+    ServiceError,
+    Throttled,
+    Uninitialized,
+)
+from sandbox.drs import moto_backend
+from sandbox.drs.control import control
+
+from ..factories import (
+    EPOCH,
+    HUB,
+    REGION,
+    SCOPE,
+    SOURCE,
+    STAGING,
+    TARGET,
+    account,
+    message,
+    row_update,
+    scan_record,
+    scope_telemetry,
+    work,
+)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("code", "kind"),
+        [
+            ("ThrottlingException", Throttled),
+            ("RequestLimitExceeded", Throttled),
+            ("TooManyRequestsException", Throttled),
+            ("AccessDenied", AccessDenied),
+            ("AccessDeniedException", AccessDenied),
+            ("UnauthorizedOperation", AccessDenied),
+            ("UnrecognizedClientException", NotOptedIn),
+            ("AuthFailure", NotOptedIn),
+            ("UninitializedAccountException", Uninitialized),
+            ("ResourceNotFoundException", ResourceNotFound),
+            ("ValidationException", Refused),
+            ("ConflictException", Refused),
+            ("ServiceQuotaExceededException", QuotaExceeded),
+            ("InternalServerException", ServiceError),
+            ("SomethingNew", ServiceError),
+        ],
+    )
+    def test_they_are_told_apart_by_code_not_by_text(self, code, kind):
+        with pytest.raises(ServiceError) as raised, translated("web-1"):
+            raise self.error(code, "UninitializedAccountException: misleading text")
+        assert type(raised.value) is kind
+        assert raised.value.code == code
+        assert str(raised.value).startswith(f"web-1: DescribeSourceServers: {code}")
+
+    def test_bad_credentials_of_the_hub_are_not_taken_for_a_region(self):
+        with pytest.raises(ServiceError) as raised, translated("x"):
+            raise self.error("InvalidClientTokenId", "no", operation="AssumeRole")
+        assert type(raised.value) is ServiceError
+
+    def test_a_role_that_cannot_be_assumed_is_access_denied(self):
+        with pytest.raises(AccessDenied), translated("x"):
+            raise self.error("AccessDenied", "no", operation="AssumeRole")
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"retryAfterSeconds": 7},
+            {"ResponseMetadata": {"HTTPHeaders": {"retry-after": "7"}}},
+        ],
+    )
+    def test_the_service_says_when_to_try_again(self, answer):
+        with pytest.raises(Throttled) as raised, translated("x"):
+            raise self.error("ThrottlingException", "slow down", **answer)
+        assert raised.value.retry_after_seconds == 7
+
+    def test_it_may_not_say_so(self):
+        headers = {"ResponseMetadata": {"HTTPHeaders": {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}}}
+        with pytest.raises(Throttled) as raised, translated("x"):
+            raise self.error("ThrottlingException", "slow down", **headers)
+        assert raised.value.retry_after_seconds is None
+
+    @pytest.mark.parametrize("error", [ConnectTimeoutError(endpoint_url="u"), ReadTimeoutError(endpoint_url="u")])
+    def test_a_lost_connection_is_the_service_s_error_too(self, error):
+        with pytest.raises(ServiceError) as raised, translated("web-1"):
+            raise error
+        assert raised.value.code == type(error).__name__
+
+    def test_a_bug_is_no_service_error(self):
+        with pytest.raises(KeyError), translated("x"):
+            raise KeyError("mine")
+
+    @staticmethod
+    def error(code, text, operation="DescribeSourceServers", **answer):
+        return ClientError({"Error": {"Code": code, "Message": text}, **answer}, operation)
+
+
+@pytest.fixture
+def cloud():
+    """Customer accounts with DRS; a role of an account leads into it."""
+    moto_backend.register()
+    with mock_aws():
+        yield lambda path, body: control("POST", path, body)[1]
+
+
+@pytest.fixture
+def sessions():
+    return CustomerSessions(HUB, 1)
+
+
+def servers(cloud, count, account_id=TARGET, **values):
+    specs = [
+        {"accountId": account_id, "region": REGION, "hostname": f"h-{number}", **values} for number in range(count)
+    ]
+    return cloud("/servers", {"servers": specs})["servers"]
+
+
+class TestDrs:
+    def test_every_page_is_read(self, cloud, sessions):
+        cloud("/settings", {"pageCap": 2, "defaultPageSize": 2})
+        made = servers(cloud, 5)
+        mark = CALLS.mark()
+        found = list(DrsReader(sessions).source_servers(account(), REGION))
+        assert {server["sourceServerID"] for server in found} == {server["sourceServerID"] for server in made}
+        assert CALLS.since(mark)["drs:DescribeSourceServers"] == 3
+
+    def test_a_scope_that_is_not_set_up_says_so(self, cloud, sessions):
+        with pytest.raises(Uninitialized):
+            list(DrsReader(sessions).source_servers(account(), REGION))
+
+    def test_a_region_that_is_not_opted_into_says_so(self, cloud, sessions):
+        cloud("/accounts", {"accountId": TARGET, "regions": {"me-south-1": {"optedIn": False}}})
+        with pytest.raises(NotOptedIn):
+            list(DrsReader(sessions).source_servers(account(), "me-south-1"))
+
+    def test_a_throttled_page_is_not_an_incomplete_answer(self, cloud, sessions):
+        servers(cloud, 3)
+        cloud("/faults", {"rules": [{"operation": "DescribeSourceServers", "error": "ThrottlingException"}]})
+        with pytest.raises(Throttled):
+            list(DrsReader(sessions).source_servers(account(), REGION))
+
+    def test_a_replication_configuration_is_told_without_its_envelope(self, cloud, sessions):
+        server = servers(cloud, 1)[0]["sourceServerID"]
+        told = DrsReader(sessions).replication_configuration(account(), REGION, server)
+        assert told
+        assert not {"ResponseMetadata", "sourceServerID"} & told.keys()
+        with pytest.raises(ResourceNotFound):
+            DrsReader(sessions).replication_configuration(account(), REGION, "s-0123456789abcdef9")
+
+    def test_tags_are_set_and_removed(self, cloud, sessions):
+        arn = servers(cloud, 1)[0]["arn"]
+        writer = DrsWriter(sessions)
+        writer.tag(account(), REGION, arn, {"Name": "web", "env": "prod"})
+        writer.untag(account(), REGION, arn, ["env"])
+        assert next(DrsReader(sessions).source_servers(account(), REGION))["tags"] == {"Name": "web"}
+
+    def test_what_is_extensible_is_extended_once(self, cloud, sessions):
+        cloud("/accounts", {"accountId": STAGING, "trusts": [TARGET]})
+        cloud("/accounts", {"accountId": TARGET, "regions": {REGION: {"initialised": True}}})
+        cloud("/settings", {"pageCap": 2, "defaultPageSize": 2})
+        made = {server["arn"] for server in servers(cloud, 5, STAGING)}
+        writer = DrsWriter(sessions)
+        assert set(writer.extensible(account(), REGION, STAGING)) == made
+        arn = min(made)
+        assert writer.extend(account(), REGION, arn).startswith("s-")
+        assert set(writer.extensible(account(), REGION, STAGING)) == made - {arn}
+        with pytest.raises(Refused):
+            writer.extend(account(), REGION, arn)
+
+    def test_a_staging_account_that_does_not_trust_is_access_denied(self, cloud, sessions):
+        cloud("/accounts", {"accountId": TARGET, "regions": {REGION: {"initialised": True}}})
+        arn = servers(cloud, 1, STAGING)[0]["arn"]
+        with pytest.raises(AccessDenied):
+            DrsWriter(sessions).extend(account(), REGION, arn)
+
+
+class TestEc2:
+    def test_instances_are_looked_up_in_batches_and_what_is_gone_is_left_out(self, cloud, sessions):
+        sts = boto3.client("sts", REGION)
+        role = account(SOURCE).reader_role_arn
+        key = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+        ec2 = boto3.client(
+            "ec2",
+            REGION,
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+            aws_session_token=key["SessionToken"],
+        )
+        made = ec2.run_instances(ImageId="ami-12345678", MinCount=3, MaxCount=3)["Instances"]
+        ids = [instance["InstanceId"] for instance in made]
+        gone = [f"i-{number:017x}" for number in range(FILTER_LIMIT)]
+        reader, origin = Ec2Reader(sessions), account(SOURCE, AccountKind.SOURCE)
+        mark = CALLS.mark()
+        assert set(reader.instances(origin, REGION, [*ids, *gone, ids[0]])) == set(ids)
+        assert CALLS.since(mark)["ec2:DescribeInstances"] == 2
+        assert reader.instances(account(TARGET), REGION, ids) == {}
+
+
+class TestSessions:
+    def test_clients_are_kept_and_the_oldest_dropped(self, cloud, sessions):
+        first = sessions.client(account(), Access.READER, "sts", "eu-west-1")
+        assert sessions.client(account(), Access.READER, "sts", "eu-west-1") is first
+        sessions._clients.clear()
+        assert sessions.client(account(), Access.READER, "sts", "eu-west-1") is not first
+        assert sessions._clients.maxsize == CLIENTS_KEPT
+
+    def test_a_new_external_id_is_a_new_session(self, cloud, sessions):
+        for external_id in ("one", "two", None):
+            sessions._clients.clear()
+            sessions.client(account(external_id=external_id), Access.READER, "sts", "eu-west-1")
+        assert len(sessions._sessions) == 3
+
+
+class TestCallCounter:
+    def test_only_what_was_made_since_is_told(self):
+        counter = CallCounter()
+        counter._count(event_name="before-send.drs.DescribeSourceServers")
+        mark = counter.mark()
+        counter._count(event_name="before-send.ec2.DescribeInstances")
+        assert counter.since(mark) == {"ec2:DescribeInstances": 1}
+
+
+class TestDynamoDb:
+    def test_unprocessed_keys_are_asked_for_again(self, deployed, monkeypatch):
+        works = [work(scope=SCOPE._replace(account_id=f"{number:012d}")) for number in range(5)]
+        for each in works:
+            bootstrap.work_states().ask(each, EPOCH)
+        client, asked = dynamodb.client(), []
+        real = client.batch_get_item
+
+        def stingy(RequestItems):
+            (table, request), *_ = RequestItems.items()
+            asked.append(len(request["Keys"]))
+            some = {**request, "Keys": request["Keys"][:2]}
+            answer = real(RequestItems={table: some})
+            left = request["Keys"][2:]
+            return {**answer, "UnprocessedKeys": {table: {**request, "Keys": left}} if left else {}}
+
+        monkeypatch.setattr(client, "batch_get_item", stingy)
+        assert set(bootstrap.work_states().read(works)) == set(works)
+        assert asked == [5, 3, 1]
+
+    def test_a_transaction_conflict_is_tried_again(self, deployed, monkeypatch):
+        lease = self.leased()
+        client, attempts = dynamodb.client(), []
+        real = client.transact_write_items
+
+        def conflicting(**parameters):
+            attempts.append(1)
+            if len(attempts) < 3:
+                raise self.cancelled("None", "TransactionConflict")
+            return real(**parameters)
+
+        monkeypatch.setattr(client, "transact_write_items", conflicting)
+        bootstrap.fenced_writes().write(lease, [row_update()])
+        assert bootstrap.inventory().read([("s-1", REGION)])
+        assert len(attempts) == 3
+
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            (("ConditionalCheckFailed", "None"), LeaseLost),
+            (("None", "ConditionalCheckFailed"), DrsActiveRegionsError),
+            (("None", "ValidationError"), ClientError),
+        ],
+    )
+    def test_a_transaction_that_is_cancelled_is_told_by_its_reasons(self, deployed, monkeypatch, error, expected):
+        lease = self.leased()
+
+        def cancelled(**_):
+            raise self.cancelled(*error)
+
+        monkeypatch.setattr(dynamodb.client(), "transact_write_items", cancelled)
+        with pytest.raises(expected) as raised:
+            bootstrap.fenced_writes().write(lease, [row_update()])
+        assert isinstance(raised.value, LeaseLost) is (expected is LeaseLost)
+
+    def test_another_error_of_a_table_is_not_swallowed(self, deployed, monkeypatch):
+        def refuses(**_):
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateItem")
+
+        lease = self.leased()
+        for operation in ("update_item", "put_item", "transact_write_items", "delete_item"):
+            monkeypatch.setattr(dynamodb.client(), operation, refuses)
+        due = DueWork(work(), EPOCH)
+        calls = [
+            lambda: bootstrap.work_states().claim(due, EPOCH, EPOCH),
+            lambda: bootstrap.work_states().retire(due),
+            lambda: bootstrap.work_states().take(work(), EPOCH, EPOCH),
+            lambda: bootstrap.work_states().fail(lease, "x", EPOCH),
+            lambda: bootstrap.accounts().create(account()),
+            lambda: bootstrap.accounts().replace(account()),
+            lambda: bootstrap.fenced_writes().write(lease, [scan_record()]),
+        ]
+        for call in calls:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                call()
+
+    def test_a_scan_record_that_does_not_parse_is_an_error_of_its_scope(self, deployed):
+        lease = self.leased()
+        bootstrap.fenced_writes().write(lease, [scan_record(), scan_record(account_id=STAGING)])
+        item = dynamodb.marshal({**scan_record().item(), "state": "NONSENSE", "serverCount": 7})
+        dynamodb.client().put_item(TableName=deployed["SCAN_TABLE"], Item=item)
+        broken, fine = bootstrap.scans().of_region(REGION)
+        assert (broken.state, broken.server_count) == ("ERROR", 7)
+        assert "state" in broken.error_message
+        assert fine == scan_record(account_id=STAGING)
+
+    def test_the_telemetry_of_4000_servers_fits_into_an_item(self):
+        def entry():
+            arn = f"arn:aws:drs:{REGION}:{STAGING}:source-server/s-{secrets.token_hex(8)}"
+            moment = (
+                f"2026-03-01T12:{secrets.randbelow(60):02d}:{secrets.randbelow(60):02d}.{secrets.randbelow(10**6):06d}Z"
+            )
+            return Telemetry(
+                secrets.token_hex(8),
+                secrets.token_hex(8),
+                secrets.randbelow(900),
+                secrets.randbelow(2**33),
+                None,
+                moment,
+                arn,
+            )
+
+        full = scope_telemetry(SCOPE, 1, **{f"s-{secrets.token_hex(8)}": entry() for _ in range(4000)})
+        item = telemetry_table.to_item(full)
+        size = sum(len(name) + len(str(value).encode() if name != "servers" else value) for name, value in item.items())
+        assert size < 400 * 1024
+        assert telemetry_table.from_item(item) == full
+
+    @staticmethod
+    def leased():
+        bootstrap.work_states().ask(work(), EPOCH)
+        return bootstrap.work_states().take(work(), EPOCH, EPOCH + 330).lease
+
+    @staticmethod
+    def cancelled(*codes):
+        reasons = [{"Code": code} for code in codes]
+        answer = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        return ClientError(answer, "TransactWriteItems")
+
+
+class TestQueues:
+    def test_each_kind_has_its_queue(self, deployed):
+        messages = [message(kind, status_version=3) for kind in WorkKind for _ in range(12)]
+        bootstrap.work_queue().send(messages)
+        sqs = boto3.client("sqs", "us-east-1")
+        for kind in WorkKind:
+            url = deployed[f"{kind.upper()}_QUEUE_URL"]
+            attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+            assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "12"
+            body = sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"]
+            assert type(messages[0]).model_validate_json(body) == message(kind, status_version=3)
+
+    def test_a_batch_that_is_taken_in_part_is_an_error(self, deployed, monkeypatch):
+        monkeypatch.setattr(hub_client("sqs"), "send_message_batch", lambda **_: {"Failed": [{"Id": "0"}]})
+        with pytest.raises(DrsActiveRegionsError, match="refused 1 of 1"):
+            bootstrap.work_queue().send([message()])
