@@ -2,7 +2,8 @@
 
 from http import HTTPStatus
 
-from pydantic import Field
+from pydantic import Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from ..bootstrap import account_registry, capacity, probe_client
 from ..domain.accounts import Account, AccountId, AccountKind, AccountStatus, ExternalId, RoleArn
@@ -220,8 +221,10 @@ def _account(fields: RegisterAccount | ChangeAccount) -> Account:
         raise InvalidRequest("status: delete the account to remove it")
     try:
         return Account(**fields.model_dump(exclude={"scan_now"}))
-    except ValueError as error:
-        raise InvalidRequest(str(error).splitlines()[-2].strip().removeprefix("Value error, ")) from None
+    except ValidationError as error:
+        # the message alone: pydantic's text repeats what was given, the ExternalId included
+        name, _, problem = error.errors()[0]["msg"].removeprefix("Value error, ").partition(":")
+        raise InvalidRequest(f"{to_camel(name)}:{problem}") from None
 
 
 def _body(account: Account) -> AccountBody:

@@ -84,8 +84,8 @@ class ActiveRegionFilter:
     def is_active(self, region: str, version: int, cache_ttl: float = DEFAULT_TTL_SECONDS) -> bool:
         """Return whether `region` is to be touched, by a status row no older than `version`."""
         known = (self._cached or {}).get(region)
-        if known is None or known.version < version:
-            self.invalidate()
+        if known is None or not known.active or known.version < version:
+            self.invalidate()  # that a region is not active is never said from the cache
         return region in self.active_regions(cache_ttl)
 
     def statuses(self, cache_ttl: float = DEFAULT_TTL_SECONDS) -> Mapping[str, RegionStatus]:

@@ -152,7 +152,7 @@ def test_the_host_learns_of_instances_that_come_and_go():
     for _ in range(2):
         start_recovery(cloud)
         describe(cloud)
-    (first, second) = told[0][0], told[-1][0]
+    first, second = told[0][0], told[-1][0]
     assert told == [(first, "RUNNING"), (first, "TERMINATED"), (second, "RUNNING")]
     for name in ("DisconnectRecoveryInstance", "DeleteRecoveryInstance"):
         assert cloud.operation(name, ACCOUNT, REGION, {"recoveryInstanceID": second}).status == 200

@@ -1,0 +1,57 @@
+"""The template as it is deployed: Chalice's, with the project's own merged in."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sandbox.cloud.packaging import REPO, AppSource, build
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(item.fspath).parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group("package"))  # built once
+
+
+@pytest.fixture(scope="session")
+def template_file():
+    # the template does not depend on the requirements, which take long to fetch
+    package, _ = build(AppSource(slim=True), REPO / "sandbox" / ".state" / "packages")
+    return package.template
+
+
+@pytest.fixture(scope="session")
+def template(template_file):
+    return yaml.safe_load(template_file.read_text())
+
+
+@pytest.fixture(scope="session")
+def resources(template):
+    """Return the properties of all resources of a type, by logical name."""
+
+    def of_type(kind):
+        found = template["Resources"].items()
+        return {name: resource["Properties"] for name, resource in found if resource["Type"] == kind}
+
+    return of_type
+
+
+@pytest.fixture(scope="session")
+def functions(resources):
+    return resources("AWS::Serverless::Function")
+
+
+@pytest.fixture(scope="session")
+def events(functions):
+    """Return (function, properties of the event) of every event of a type."""
+
+    def of_type(kind):
+        return [
+            (name, event["Properties"])
+            for name, function in functions.items()
+            for event in function.get("Events", {}).values()
+            if event["Type"] == kind
+        ]
+
+    return of_type

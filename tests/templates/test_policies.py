@@ -1,0 +1,214 @@
+"""Permissions: nothing by wildcard, readers cannot write, no ARN by hand."""
+
+import json
+import re
+
+import pytest
+import yaml
+
+from sandbox.cloud.packaging import REPO
+
+CONFIG = json.loads((REPO / ".chalice" / "config.json").read_text())
+FILES = sorted((REPO / ".chalice").glob("policy-*.json"))
+XRAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+"""AWS service authorization reference: X-Ray's write actions have no resource types."""
+NO_RESOURCES = {
+    "ec2:DescribeInstances",
+    "drs:DescribeSourceServers",
+    "drs:DescribeReplicationConfigurationTemplates",
+    "drs:ListStagingAccounts",
+    "drs:ListExtensibleSourceServers",
+}
+"""The same for the lists of EC2 and DRS, in customer accounts."""
+ARN_BY_HAND = re.compile(r"arn:aws[a-z-]*:")
+ACCOUNT_BY_HAND = re.compile(r"(?<![0-9])[0-9]{12}(?![0-9])")
+CHANGES_CUSTOMERS = {"TagsWorker", "StagingWorker"}
+ONLY_READ_THE_INVENTORY = {
+    "APIHandler",
+    "Operations",
+    "InventorySchedule",
+    "TagsSchedule",
+    "StagingSchedule",
+    "ScanStream",
+}
+
+
+class Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as their arguments."""
+
+
+def argument(loader, _, node):
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_mapping(node, deep=True)
+
+
+Loader.add_multi_constructor("!", argument)
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements_of(path):
+    return json.loads(path.read_text())["Statement"]
+
+
+def within(value, key):
+    """Yield every value of `key`, however deep."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if name == key:
+                yield part
+            yield from within(part, key)
+    elif isinstance(value, list):
+        for part in value:
+            yield from within(part, key)
+
+
+@pytest.fixture(scope="module")
+def granted(functions, resources):
+    """Statements of each function's role."""
+    roles = resources("AWS::IAM::Role")
+    return {
+        name: [
+            statement
+            for policy in roles[function["Role"]["Fn::GetAtt"][0]]["Policies"]
+            for statement in policy["PolicyDocument"]["Statement"]
+        ]
+        for name, function in functions.items()
+    }
+
+
+def actions(statements):
+    return {action for statement in statements for action in as_list(statement["Action"])}
+
+
+def test_every_policy_file_is_used():
+    stage = CONFIG["stages"]["dev"]
+    used = {
+        stage["iam_policy_file"],
+        *(f["iam_policy_file"] for f in stage["lambda_functions"].values() if "iam_policy_file" in f),
+    }
+    assert {path.name for path in FILES} == used
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_action_is_a_wildcard_and_nothing_is_allowed_but_what_is_named(path):
+    for statement in statements_of(path):
+        assert statement["Effect"] == "Allow"
+        assert "NotAction" not in statement
+        assert "NotResource" not in statement
+        assert not [action for action in as_list(statement["Action"]) if "*" in action], statement["Sid"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_all_resources_are_meant_only_where_there_are_none_to_name(path):
+    for statement in statements_of(path):
+        if "*" in as_list(statement["Resource"]):
+            assert set(as_list(statement["Action"])) == XRAY
+            assert "NoResources" in statement["Sid"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_function_writes_its_own_log_alone(path, functions):
+    [resource] = [as_list(s["Resource"]) for s in statements_of(path) if "logs:PutLogEvents" in as_list(s["Action"])]
+    [name] = {function["FunctionName"]["Fn::Sub"] for function in functions.values()} & {
+        re.search(r"/aws/lambda/([^:]+):\*$", resource[0]["Fn::Sub"]).group(1)
+    }
+    assert name == path.stem.replace("policy-", "${Project}-${Stage}-")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_statement_says_what_it_is_for(path):
+    sids = [statement["Sid"] for statement in statements_of(path)]
+    assert len(set(sids)) == len(sids)
+    assert all(re.fullmatch(r"[A-Z][A-Za-z0-9]{3,}", sid) for sid in sids)
+
+
+def test_policies_of_the_templates_have_no_wildcard_either(template):
+    own = [yaml.load(path.read_text(), Loader) for path in sorted((REPO / "infra").glob("*.y*ml"))]
+    for statement in [part for found in within([template, *own], "Statement") for part in as_list(found)]:
+        assert not [action for action in as_list(statement["Action"]) if "*" in action], statement
+        if statement.get("Resource") == "*":
+            assert set(as_list(statement["Action"])) <= NO_RESOURCES, statement
+
+
+def test_readers_cannot_assume_writers_and_writers_cannot_assume_readers(granted):
+    assumed = {
+        name: {
+            resource["Fn::Sub"].rsplit("/", 1)[-1]
+            for s in found
+            if "sts:AssumeRole" in actions([s])
+            for resource in s["Resource"]
+        }
+        for name, found in granted.items()
+    }
+    assert assumed["InventoryWorker"] == {"${ReaderRoleName}"}
+    assert {name for name, roles in assumed.items() if "${WriterRoleName}" in roles} <= CHANGES_CUSTOMERS | {
+        "AccountProbe"
+    }
+    assert all(assumed[name] == {"${WriterRoleName}"} for name in CHANGES_CUSTOMERS)
+    assert not assumed["APIHandler"]
+
+
+def test_who_only_reads_the_inventory_cannot_write_it(granted):
+    for name in ONLY_READ_THE_INVENTORY:
+        writing = [
+            statement["Sid"]
+            for statement in granted[name]
+            if "InventoryTable" in json.dumps(statement["Resource"])
+            and {a for a in actions([statement]) if not re.match(r"dynamodb:(Get|BatchGet|Query)", a)}
+        ]
+        assert writing == [], name
+
+
+def test_the_inventory_is_never_scanned(granted):
+    for name, found in granted.items():
+        for statement in found:
+            if "InventoryTable" in json.dumps(statement["Resource"]):
+                assert "dynamodb:Scan" not in actions([statement]), name
+
+
+def test_no_function_may_call_customers_services_with_its_own_role(granted):
+    for name, found in granted.items():
+        assert not {action for action in actions(found) if action.startswith(("drs:", "ec2:", "iam:"))}, name
+
+
+def test_only_who_reads_a_queue_may_take_messages_off_it(granted):
+    consumers = {
+        (name, resource["Fn::GetAtt"][0])
+        for name, found in granted.items()
+        for statement in found
+        if "sqs:ReceiveMessage" in actions([statement])
+        for resource in statement["Resource"]
+    }
+    assert consumers == {
+        ("InventoryWorker", "InventoryWork"),
+        ("TagsWorker", "TagsWork"),
+        ("StagingWorker", "StagingWork"),
+    }
+
+
+def test_no_arn_is_written_by_hand():
+    sources = [
+        path
+        for folder in (".chalice", "chalicelib", "infra")
+        for path in (REPO / folder).rglob("*")
+        if path.suffix in (".py", ".json", ".yaml", ".yml") and "deployments" not in path.parts
+    ]
+    assert sources
+    found = [
+        f"{path.relative_to(REPO)}: {line.strip()}"
+        for path in [*sources, REPO / "app.py"]
+        for line in path.read_text().splitlines()
+        if ARN_BY_HAND.search(line)
+    ]
+    assert found == []
+
+
+def test_no_account_is_written_by_hand():
+    for path in [*FILES, REPO / ".chalice" / "resources.yaml", *(REPO / "infra").glob("*.y*ml")]:
+        assert not ACCOUNT_BY_HAND.search(path.read_text()), path.name
