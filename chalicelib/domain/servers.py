@@ -11,7 +11,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from .history import Event
 from .records import Moment, Record
@@ -257,10 +257,12 @@ def content_hash(facts: Record) -> str:
 def seconds(duration: str | None) -> int | None:
     """Return an ISO 8601 duration (DRS: `lagDuration`, e.g. `PT2H5M`) in seconds; None where there is none.
 
-    Raises:
-        pydantic.ValidationError: where `duration` is not a duration.
+    One that is no duration is unknown as well: a server's lag must not stop the scan of its scope.
     """
-    return None if duration is None else int(_DURATION.validate_python(duration).total_seconds())
+    try:
+        return None if duration is None else int(_DURATION.validate_python(duration).total_seconds())
+    except ValidationError:
+        return None
 
 
 def lag_band(lag_seconds: int | None) -> str | None:

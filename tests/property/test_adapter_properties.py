@@ -58,7 +58,7 @@ touches = st.lists(
     st.tuples(
         st.sampled_from([TARGET, STAGING, SOURCE]), st.sampled_from(Access), st.sampled_from(["eu-west-1", "us-east-1"])
     ),
-    max_size=5,
+    max_size=4,
 )
 
 
