@@ -4,8 +4,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from sandbox.demo.driving import until
 from sandbox.fleet.evidence import read_product, read_truth
 from sandbox.fleet.truth import Failing, compare, compared
+from sandbox.fleet.waiting import settle
+
+REACTION_SECONDS = 60
 
 pytestmark = pytest.mark.cloud
 
@@ -42,6 +46,12 @@ def an_extension(cloud):
     )
 
 
+def wait_for_rest(cloud, fleet):
+    """Wait until the product has reacted to a scan record that was tampered with and put right again."""
+    until(lambda: compare(fleet, cloud).ok, REACTION_SECONDS, lambda: str(compare(fleet, cloud).differences[:3]))
+    settle(cloud, REACTION_SECONDS)
+
+
 def told(report):
     return {(difference.what, difference.where) for difference in report.differences}
 
@@ -74,6 +84,7 @@ def test_defect_2_a_count_zeroed_on_error_is_named(finished_cloud, fleet, table)
     with tampered(table("ScanTableName"), {"region": region, "accountId": account}, zeroed) as record:
         product = read_product(finished_cloud)
     report = compared(fleet, truth, product, {place: Failing("ERROR", "InternalServerException")})
+    wait_for_rest(finished_cloud, fleet)
     (difference,) = [one for one in report.differences if one.what == "scan.serverCount"]
     assert difference[1:] == (f"{account}/{region}", record["serverCount"], 0)
 
