@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ..bootstrap import region_filter, scans
+from ..bootstrap import account_registry, region_filter, scans
 from ..domain.accounts import AccountId
 from ..domain.records import Moment, Record
 from ..domain.regions import RegionStatus, ScopeState
@@ -101,6 +101,7 @@ def list_active_regions(request: ActiveRequest, _: str) -> ActiveRegions:
     """Return the active regions, of one account or of all together."""
     if request.account_id is None:
         return ActiveRegions(account_id=None, regions=region_filter().active_regions())
+    account_registry().account(request.account_id)  # raises where it is not registered
     scopes = [Scope(request.account_id, region) for region in region_filter().active_regions()]
     active = [scan.region for scan in scans().of_scopes(scopes) if scan.active]
     return ActiveRegions(account_id=request.account_id, regions=active)
