@@ -12,6 +12,7 @@ from chalicelib.api import staging_accounts as api_staging
 from chalicelib.api.accounts import RegisterAccount
 from chalicelib.api.answers import STATUS, error_body
 from chalicelib.api.operation import parsed
+from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.servers import InstanceState
 from chalicelib.domain.work import WorkKind
 from chalicelib.errors import AlreadyExists, InvalidRequest, LeaseLost, NotFound, SettingError, TableUnavailable
@@ -245,8 +246,12 @@ class TestRegionDetail:
 
     def test_active_regions_are_told_of_all_or_one(self, stocked):
         assert get(stocked, "/regions/active")[1] == {"accountId": None, "regions": [REGION]}
-        assert get(stocked, f"/regions/active?accountId={STAGING}")[1]["regions"] == []
         assert get(stocked, f"/regions/active?accountId={TARGET}")[1]["regions"] == [REGION]
+        bootstrap.accounts().create(account(STAGING, AccountKind.STAGING))
+        assert get(stocked, f"/regions/active?accountId={STAGING}")[1]["regions"] == []
+
+    def test_an_unknown_account_is_no_account_without_active_regions(self, stocked):
+        assert get(stocked, f"/regions/active?accountId={STAGING}")[0] == 404
 
 
 class TestServerDetail:
