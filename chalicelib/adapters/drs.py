@@ -72,12 +72,8 @@ class DrsWriter:
             ServiceError: its kind says why; never an incomplete answer.
         """
         with translated(f"DRS of {target.account_id} in {region}, staging account {staging_account_id}"):
-            pages = (
-                self._client(target, region)
-                .get_paginator("list_extensible_source_servers")
-                .paginate(stagingAccountID=staging_account_id, PaginationConfig={"PageSize": EXTENSIBLE_PAGE})
-            )
-            return {server["arn"]: server.get("tags", {}) for page in pages for server in page["items"]}
+            servers = _extensible(self._client(target, region), staging_account_id)
+            return {server["arn"]: server.get("tags", {}) for server in servers}
 
     def extend(self, target: Account, region: str, arn: str) -> str:
         """Extend the staging server `arn` into `target`; return the ID of the extension.
@@ -135,12 +131,16 @@ class DrsProbe:
             ServiceError: its kind says why they cannot be.
         """
         with translated(f"DRS of {target.account_id} in {region}, staging account {staging_account_id}"):
-            pages = (
-                self._client(target, region)
-                .get_paginator("list_extensible_source_servers")
-                .paginate(stagingAccountID=staging_account_id, PaginationConfig={"PageSize": EXTENSIBLE_PAGE})
-            )
-            return sum(len(page["items"]) for page in pages)
+            return sum(1 for _ in _extensible(self._client(target, region), staging_account_id))
 
     def _client(self, account: Account, region: str) -> Any:
         return self._sessions.client(account, Access.READER, "drs", region)
+
+
+def _extensible(client: Any, staging_account_id: str) -> Iterator[dict[str, Any]]:
+    """Yield what a target's DRS lists as left to extend from a staging account, all pages."""
+    pages = client.get_paginator("list_extensible_source_servers").paginate(
+        stagingAccountID=staging_account_id, PaginationConfig={"PageSize": EXTENSIBLE_PAGE}
+    )
+    for page in pages:
+        yield from page["items"]

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made from the table of operations, and the route that serves it."""
 
 from collections.abc import Iterable
+from functools import cache, partial
 from typing import Any
 
 from chalice import Blueprint, IAMAuthorizer, Response
@@ -65,12 +66,12 @@ def document(operations: Iterable[Operation]) -> dict[str, Any]:
 def routes_of(operations: Iterable[Operation]) -> Blueprint:
     """Return the blueprint of `GET /openapi.json`."""
     blueprint = Blueprint(__name__)
-    listed = tuple(operations)
+    described = cache(partial(document, tuple(operations)))  # made when it is first asked for, and kept
 
     @blueprint.route(PATH, methods=["GET"], authorizer=IAMAuthorizer())
     @observed
     def get_openapi() -> Response:
-        return Response(body=document(listed))
+        return Response(body=described())
 
     return blueprint
 

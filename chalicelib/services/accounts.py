@@ -6,8 +6,9 @@ from ..domain.accounts import Account, AccountKind, AccountStatus, Membership
 from ..domain.leases import WorkState
 from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
-from ..domain.work import WorkId, WorkKind, WorkMessage
+from ..domain.work import WorkId, WorkKind
 from ..errors import InvalidRequest, NotFound
+from .asking import ask_for
 from .ports import Accounts, Clock, DrsRegions, Queue, Scans, WorkStates
 
 
@@ -189,9 +190,7 @@ class AccountRegistry:
 
     def _ask(self, works: list[WorkId]) -> None:
         again = int(self._clock()) + self._redeliver_after
-        for work in works:
-            self._work_states.ask(work, again)
-        self._queue.send(map(WorkMessage.about, works))
+        ask_for(works, self._work_states, self._queue, again)
 
     def _need(self, account_id: str, kind: AccountKind) -> Account:
         account = self.account(account_id)

@@ -261,8 +261,9 @@ class InventorySync:
     ) -> dict[str, Topology]:
         """Return the failback originals of those of `servers` for which they are not all known."""
         lacking = sorted(server for server in servers if not _topology_known(rows.get(server)))
+        ask = _Configurations(self._drs, account, scope.region)
         with ThreadPoolExecutor(CONFIGURATION_CALLS_AT_ONCE) as pool:
-            configurations = dict(zip(lacking, pool.map(self._configurations(account, scope), lacking), strict=True))
+            configurations = dict(zip(lacking, pool.map(ask, lacking), strict=True))
         now = self._now()
         seen = {}
         for server, configuration in configurations.items():
@@ -272,9 +273,6 @@ class InventorySync:
             known = row.topology if row else None
             seen[server] = topology.merge(known, topology.first_seen(origin, replication, configuration, now))
         return seen
-
-    def _configurations(self, account: Account, scope: Scope) -> "_Configurations":
-        return _Configurations(self._drs, account, scope.region)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

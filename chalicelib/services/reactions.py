@@ -7,9 +7,10 @@ one more run.
 
 from ..domain.regions import RegionStatus, ScanRecord
 from ..domain.scopes import Scope
-from ..domain.work import WorkId, WorkKind, WorkMessage
+from ..domain.work import WorkId, WorkKind
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
+from .asking import ask_for
 from .ports import Accounts, Clock, Queue, RegionStatuses, Scans, WorkStates
 from .region_status import refresh_region
 
@@ -65,8 +66,5 @@ class ScanReactions:
 
     def _ask(self, works: list[WorkId], status: RegionStatus | None) -> None:
         again = int(self._clock()) + self._redeliver_after
-        for work in works:
-            self._work_states.ask(work, again)
-        version = status.version if status else None
-        self._queue.send(WorkMessage.about(work, version) for work in works)
+        ask_for(works, self._work_states, self._queue, again, status.version if status else None)
         logger.info("asked for work", works=[work.key for work in works])

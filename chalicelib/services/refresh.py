@@ -5,8 +5,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from ..domain.regions import ScanRecord
-from ..domain.work import WorkId, WorkKind, WorkMessage
+from ..domain.work import WorkId, WorkKind
 from ..observability import count, logger
+from .asking import ask_for
 from .ports import Clock, Queue, WorkStates
 
 MOST_SCOPES = 5
@@ -42,9 +43,7 @@ class Refresher:
         logger.info(f"falling back to the DRS API for {len(worth)} stale scopes")
         works = [WorkId(WorkKind.INVENTORY, scan.scope) for scan in worth]
         again = int(self._clock()) + self._redeliver_after
-        asked = {work: self._work_states.ask(work, again) for work in works}
-        self._queue.send(WorkMessage.about(work) for work in works)
-        return self._wait(asked)
+        return self._wait(ask_for(works, self._work_states, self._queue, again))
 
     def _wait(self, asked: dict[WorkId, int]) -> bool:
         until = self._clock() + LONGEST_WAIT_SECONDS

@@ -20,6 +20,7 @@ from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage, next_tick
 from ..errors import AccessDenied, QuotaExceeded, Refused, ResourceNotFound, ServiceError, Throttled, Uninitialized
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
+from .asking import ask_for
 from .ports import (
     Accounts,
     CallCount,
@@ -410,8 +411,7 @@ class StagingSync:
     def _want_inventory(self, target: Scope) -> None:
         """Have the target scope scanned, so that its extensions appear and get their tags."""
         work = WorkId(WorkKind.INVENTORY, target)
-        self._work_states.ask(work, int(self._clock()) + self._limits.redeliver_after)
-        self._queue.send([WorkMessage.about(work)])
+        ask_for([work], self._work_states, self._queue, int(self._clock()) + self._limits.redeliver_after)
 
     def _result(
         self,
