@@ -34,6 +34,17 @@ def get_active_regions(
     return ActiveRegionFilter(region_status_table, drs_regions, time.time).active_regions(cache_ttl)
 
 
+def get_healthy_active_regions(cache_ttl: int = DEFAULT_TTL_SECONDS) -> list[str]:
+    """Return the active regions, sorted, without those in which most active scopes keep failing (seed, Future 5).
+
+    What is left out is backed off, keeps its servers in the inventory, and comes back with its first good answers.
+
+    Args:
+        cache_ttl: how old, in seconds, a cached answer may be.
+    """
+    return bootstrap.region_filter().healthy_active_regions(cache_ttl)
+
+
 def get_active_regions_multi_account(account_ids: list[str]) -> dict[str, list[str]]:
     """Return the active regions of each of `account_ids`, by account ID; read consistently, not cached."""
     scopes = [Scope(account_id, region) for account_id in dict.fromkeys(account_ids) for region in drs_regions()]

@@ -107,7 +107,8 @@ def work_queue() -> WorkQueue:
 @cache
 def customer_sessions() -> CustomerSessions:
     """Return the sessions in customer accounts, with the credentials of a warm worker."""
-    return CustomerSessions(settings().hub_account_id, settings().service_max_attempts)
+    names = settings()
+    return CustomerSessions(names.hub_account_id, names.service_max_attempts, names.service_requests_per_second)
 
 
 @cache
@@ -258,7 +259,14 @@ def account_probe() -> AccountProbe:
         accounts(),
         scans(),
         inventory(),
-        DrsProbe(CustomerSessions(settings().hub_account_id, max_attempts=2, read_timeout=8)),
+        DrsProbe(
+            CustomerSessions(
+                settings().hub_account_id,
+                max_attempts=2,
+                requests_per_second=settings().service_requests_per_second,
+                read_timeout=8,
+            )
+        ),
         drs_regions,
         hub_account_id=settings().hub_account_id,
         servers_per_scope=settings().max_source_servers_per_scope,

@@ -14,6 +14,7 @@ DrsActiveRegionsError
     ├── NotOptedIn          the account has not enabled the region
     ├── ResourceNotFound    the service does not know the resource
     ├── Refused             the service refuses the request as it stands
+    ├── OutOfTime           not asked: the invocation is about to end
     └── QuotaExceeded       a service quota stands in the way
 """
 
@@ -90,6 +91,15 @@ class ResourceNotFound(ServiceError):
 
 class Refused(ServiceError):
     """The service refuses the request as it stands."""
+
+
+class OutOfTime(ServiceError):
+    """The service was not asked, because the invocation is about to end; the rest is done by the next one."""
+
+    CODE = "OUT_OF_TIME"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, self.CODE)
 
 
 class QuotaExceeded(ServiceError):

@@ -46,6 +46,8 @@ class Settings(BaseModel):
     max_source_servers_per_scope: Annotated[int, Field(ge=1)] = 4000
     run_retention_days: Annotated[int, Field(ge=1)] = 30
     service_max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    # Per account, region and service, of one process; a scope's work is done by one at a time. AWS publishes no rates.
+    service_requests_per_second: Annotated[float, Field(ge=0.1, le=1000)] = 20
 
     @property
     def cadence(self) -> Cadence:

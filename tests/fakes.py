@@ -313,6 +313,7 @@ class WorkItem:
     intent: dict[str, list[str]] = field(default_factory=dict)
     result: WorkResult | None = None
     last_error: str | None = None
+    failures: int = 0
 
 
 class FakeWorkStates:
@@ -336,6 +337,14 @@ class FakeWorkStates:
             if retry_refused:
                 item.retry_refused = item.wanted
             return item.wanted
+
+    def ask_unless_waiting(self, work: WorkId, now: int, due_again: int) -> int | None:
+        with self._lock:
+            item = self.items.get(work)
+            waits = item is not None and item.wanted is not None and item.done != item.wanted
+            if waits and item.next_due_at is not None and item.next_due_at > now:
+                return None
+            return self.ask(work, due_again)
 
     def claim(self, due: DueWork, tick: int, due_again: int) -> int | None:
         with self._lock:
@@ -363,7 +372,7 @@ class FakeWorkStates:
             item.lease_until = item.next_due_at = until
             retry_refused = item.retry_refused > (item.done or 0)
             lease = Lease(work, item.epoch, item.wanted or 0, until, item.tick_at, retry_refused)
-            return Taken(lease, item.result, dict(item.intent))
+            return Taken(lease, item.result, dict(item.intent), item.failures)
 
     def intend(self, lease: Lease, intent: dict[str, list[str]]) -> None:
         with self._lock:
@@ -374,7 +383,7 @@ class FakeWorkStates:
             item = self._mine(lease)
             more = item.wanted != lease.remembered
             item.done, item.result, item.probe = lease.remembered, stored(outcome.result), outcome.probe
-            item.lease_until, item.intent, item.last_error = None, {}, None
+            item.lease_until, item.intent, item.last_error, item.failures = None, {}, None, 0
             item.next_due_at = due_again if more else outcome.next_due
             return more
 
@@ -385,6 +394,12 @@ class FakeWorkStates:
             except LeaseLost:
                 return
             item.last_error, item.next_due_at, item.lease_until = error[:1000], due_again, None
+            item.failures += 1
+
+    def release(self, lease: Lease, due_again: int) -> None:
+        with self._lock:
+            item = self._mine(lease)
+            item.next_due_at, item.lease_until = due_again, None
 
     def due(self, kind: WorkKind, until: int) -> Iterator[DueWork]:
         with self._lock:
@@ -603,6 +618,9 @@ class FakeDrs:
                 assert original not in found, f"{original} is extended twice into {target.key}"
                 found[original] = server
         return found
+
+    def look(self, account: Account, region: str) -> None:
+        self._call("DescribeSourceServers", Scope(account.account_id, region))
 
     def source_servers(self, account: Account, region: str) -> Iterator[dict[str, Any]]:
         scope = Scope(account.account_id, region)

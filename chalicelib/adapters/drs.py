@@ -16,6 +16,16 @@ class DrsReader:
     def __init__(self, sessions: CustomerSessions) -> None:
         self._sessions = sessions
 
+    def look(self, account: Account, region: str) -> None:
+        """Ask for one server, once: to see whether DRS answers at all.
+
+        Raises:
+            ServiceError: its kind says why it does not.
+        """
+        with translated(f"DRS of {account.account_id} in {region}"):
+            client = self._sessions.client(account, Access.READER, "drs", region, patient=False)
+            client.describe_source_servers(maxResults=1)
+
     def source_servers(self, account: Account, region: str) -> Iterator[dict[str, Any]]:
         """Yield every source server that DRS lists, all pages.
 

@@ -17,19 +17,18 @@ from ..errors import (
     Uninitialized,
 )
 
+THROTTLING_CODES = (
+    "ThrottlingException",
+    "Throttling",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+)
+EXPIRED_CODES = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _BY_CODE: dict[str, type[ServiceError]] = {
-    **dict.fromkeys(
-        (
-            "ThrottlingException",
-            "Throttling",
-            "TooManyRequestsException",
-            "RequestLimitExceeded",
-            "RequestThrottled",
-            "RequestThrottledException",
-            "SlowDown",
-        ),
-        Throttled,
-    ),
+    **dict.fromkeys(THROTTLING_CODES, Throttled),
     **dict.fromkeys(("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"), AccessDenied),
     # What a region that the account has not enabled answers to otherwise good credentials (AWS, opt-in regions)
     **dict.fromkeys(
@@ -67,5 +66,10 @@ def translated(subject: str) -> Iterator[None]:
 def _retry_after(error: ClientError) -> int | None:
     """Return `retryAfterSeconds`, which DRS sends as the header Retry-After (botocore model)."""
     modelled: Any = error.response.get("retryAfterSeconds")
-    header = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
-    return int(modelled) if modelled is not None else int(header) if header.isdigit() else None
+    return int(modelled) if modelled is not None else retry_after_header(error.response)
+
+
+def retry_after_header(answer: Any) -> int | None:
+    """Return the seconds that the header Retry-After of a parsed answer asks for, or None."""
+    header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+    return int(header) if header.isdigit() else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
@@ -14,6 +14,8 @@ from cachetools import LRUCache
 from ..domain.accounts import Access, Account
 from ..errors import AccessDenied
 from .calls import CALLS
+from .pacing import paced
+from .services import EXPIRED_CODES
 
 SESSION_SECONDS = 3600  # AWS STS: the most that a chained role session may last
 CLIENTS_KEPT = 64  # about a megabyte each
@@ -51,23 +53,30 @@ class CustomerSessions:
     Args:
         hub_account_id: the account that the product runs in: the only one that needs no role.
         max_attempts: how often a call to a customer account's service is tried in all.
+        requests_per_second: the rate that each client keeps: of a process, per account, region and service.
         read_timeout: seconds to wait for an answer.
     """
 
-    def __init__(self, hub_account_id: str, max_attempts: int, read_timeout: int = 30) -> None:
+    def __init__(
+        self, hub_account_id: str, max_attempts: int, requests_per_second: float, read_timeout: int = 30
+    ) -> None:
         self._hub_account_id = hub_account_id
-        self._config = Config(
-            retries={"mode": "standard", "total_max_attempts": max_attempts},
-            connect_timeout=5,
-            read_timeout=read_timeout,
-            max_pool_connections=16,
-        )
+        self._max_attempts = max_attempts
+        self._requests_per_second = requests_per_second
+        self._config = Config(connect_timeout=5, read_timeout=read_timeout, max_pool_connections=16)
         self._lock = RLock()
         self._sessions: dict[tuple[str, str], BotocoreSession] = {}
-        self._clients: LRUCache[tuple[str, str, str, str], Any] = LRUCache(CLIENTS_KEPT)
+        self._clients: LRUCache[_ClientKey, Any] = LRUCache(CLIENTS_KEPT)
 
-    def client(self, account: Account, access: Access, service: str, region: str) -> Any:
+    def client(self, account: Account, access: Access, service: str, region: str, *, patient: bool = True) -> Any:
         """Return a client of `service` in `region` of `account`, with the role for `access`.
+
+        Args:
+            account: whose.
+            access: which of its roles.
+            service: as botocore names it.
+            region: where.
+            patient: whether calls that fail in passing are tried again.
 
         Raises:
             AccessDenied: where a foreign account has no such role. Its calls are never made with the hub's own
@@ -79,25 +88,54 @@ class CustomerSessions:
                 f"account {account.account_id} has no {access} role: register it with {access}RoleArn",
                 code="RoleMissing",
             )
-        key = (account.account_id, role_arn, service, region)
+        role = (role_arn, account.external_id or "")
+        key = _ClientKey(account.account_id, role, service, region, self._max_attempts if patient else 1)
         with self._lock:  # sessions and the cache are not safe for threads; clients are
             client = self._clients.get(key)
             if client is None:
-                session = self._session(account, role_arn)
-                client = session.create_client(service, region_name=region, config=self._config)
-                self._clients[key] = client
+                client = self._clients[key] = self._made(key)
         return client
 
-    def _session(self, account: Account, role_arn: str) -> BotocoreSession:
-        if not role_arn:
+    def _made(self, key: "_ClientKey") -> Any:
+        retries = Config(retries={"mode": "standard", "total_max_attempts": key.attempts})
+        client = self._session(key.role).create_client(
+            key.service, region_name=key.region, config=self._config.merge(retries)
+        )
+        if key.role[0]:
+            client.meta.events.register("after-call", lambda parsed, **_: self._drop_expired(key.role, parsed))
+        return paced(client, self._requests_per_second, key.attempts)
+
+    def _session(self, role: "_Role") -> BotocoreSession:
+        if not role[0]:
             return hub_session()
-        key = (role_arn, account.external_id or "")
-        if key not in self._sessions:
-            self._sessions[key] = _assumed(role_arn, account.external_id)
-        return self._sessions[key]
+        if role not in self._sessions:
+            self._sessions[role] = _assumed(*role)
+        return self._sessions[role]
+
+    def _drop_expired(self, role: "_Role", answer: dict[str, Any]) -> None:
+        """Forget a role's session that the service says is over before its time: the next call assumes it anew."""
+        if answer.get("Error", {}).get("Code") in EXPIRED_CODES:
+            with self._lock:
+                self._sessions.pop(role, None)
+                for key in [key for key in self._clients if key.role == role]:
+                    del self._clients[key]
 
 
-def _assumed(role_arn: str, external_id: str | None) -> BotocoreSession:
+_Role = tuple[str, str]
+"""A role's ARN and the ExternalId that it asks for; both empty for the hub's own."""
+
+
+class _ClientKey(NamedTuple):
+    """What makes a client."""
+
+    account_id: str
+    role: _Role
+    service: str
+    region: str
+    attempts: int
+
+
+def _assumed(role_arn: str, external_id: str) -> BotocoreSession:
     """Return a session whose credentials come from AssumeRole, when first needed and before they expire."""
 
     def assume() -> dict[str, str]:

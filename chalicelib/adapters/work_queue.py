@@ -35,12 +35,13 @@ class WorkQueue:
             for batch in chunks(some, SEND_LIMIT):
                 self._send_batch(self._urls[kind], batch)
 
-    def bury(self, body: str, reason: str) -> None:
-        """Put a message that can never be processed into the dead-letter queue, with the reason as an attribute."""
+    def bury(self, body: str, kind: WorkKind, reason: str) -> None:
+        """Put a message of the queue of `kind` into the dead-letter queue, with the reason as an attribute."""
+        told = {"reason": reason[:1000] or "unknown", "queue": str(kind)}
         hub_client("sqs").send_message(
             QueueUrl=self._dead_letter_url,
             MessageBody=body or "(empty)",
-            MessageAttributes={"reason": {"DataType": "String", "StringValue": reason[:1000]}},
+            MessageAttributes={name: {"DataType": "String", "StringValue": text} for name, text in told.items()},
         )
 
     def retry_in(self, kind: WorkKind, receipt_handle: str, seconds: int) -> None:

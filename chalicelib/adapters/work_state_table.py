@@ -50,6 +50,23 @@ class WorkStateTable:
         )
         return int(attributes["wanted"])
 
+    def ask_unless_waiting(self, work: WorkId, now: int, due_again: int) -> int | None:
+        """Want `work` once more; None where it is wanted already and its message is not overdue at `now`."""
+        try:
+            attributes = self._update(
+                work,
+                f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one",
+                {**_identity(work), ":due": due_again, ":zero": 0, ":one": 1, ":now": now},
+                condition="attribute_not_exists(wanted) OR done = wanted"
+                " OR attribute_not_exists(nextDueAt) OR nextDueAt <= :now",
+                names=_NAMES,
+            )
+        except ClientError as error:
+            if dynamodb.code(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        return int(attributes["wanted"])
+
     def claim(self, due: DueWork, tick: int, due_again: int) -> int | None:
         """Want due work once more, for the schedule's tick at `tick`; None where another planner was faster."""
         try:
@@ -88,7 +105,7 @@ class WorkStateTable:
             retry_refused=item.get("retryRefused", 0) > item.get("done", 0),
         )
         result = item.get("result")
-        return Taken(lease, WorkResult.of(result) if result else None, item.get("intent", {}))
+        return Taken(lease, WorkResult.of(result) if result else None, item.get("intent", {}), item.get("failures", 0))
 
     def intend(self, lease: Lease, intent: dict[str, list[str]]) -> None:
         """Note what is about to be written outside, so that whoever takes over knows whose doing it was.
@@ -113,7 +130,7 @@ class WorkStateTable:
             LeaseLost: where a newer epoch has begun.
         """
         done = "SET done = :done, #result = :result, probe = :probe"
-        rest = "REMOVE leaseUntil, intent, lastError"
+        rest = "REMOVE leaseUntil, intent, lastError, failures"
         values = {":done": lease.remembered, ":result": outcome.result.item(), ":probe": outcome.probe}
         names = {"#result": "result"}
         settled, due = f"{done}, nextDueAt = :next {rest}", {":next": outcome.next_due}
@@ -140,11 +157,19 @@ class WorkStateTable:
         try:
             self._fenced(
                 lease,
-                "SET lastError = :error, nextDueAt = :again REMOVE leaseUntil",
-                {":error": error[:1000], ":again": due_again},
+                "SET lastError = :error, nextDueAt = :again REMOVE leaseUntil ADD failures :one",
+                {":error": error[:1000], ":again": due_again, ":one": 1},
             )
         except LeaseLost:
             return
+
+    def release(self, lease: Lease, due_again: int) -> None:
+        """Give the lease back with the work still wanted, and what was noted of it kept: somebody else goes on.
+
+        Raises:
+            LeaseLost: where a newer epoch has begun.
+        """
+        self._fenced(lease, "SET nextDueAt = :again REMOVE leaseUntil", {":again": due_again})
 
     def due(self, kind: WorkKind, until: int) -> Iterator[DueWork]:
         """Yield the work of `kind` that is due at `until`; an index, hence a moment behind."""

@@ -14,7 +14,10 @@ from .operation import Nothing, Operation, Request, routes
 
 
 class RegionBody(Record):
-    """Status of one region over all accounts."""
+    """Status of one region over all accounts.
+
+    `failing_accounts` of the active ones keep failing and are backed off; unhealthy is a region where most of them do.
+    """
 
     region: str
     active: bool
@@ -26,6 +29,8 @@ class RegionBody(Record):
     error_message: str | None
     accounts: int
     active_accounts: int
+    failing_accounts: int
+    healthy: bool
 
 
 class RegionList(Record):
@@ -43,7 +48,7 @@ class RegionRequest(Request):
 
 
 class AccountScan(Record):
-    """How one account stands in a region, by its last scan."""
+    """How one account stands in a region, by its last scan; how many failed in a row, and when the next is planned."""
 
     account_id: str
     state: ScopeState
@@ -53,6 +58,8 @@ class AccountScan(Record):
     last_checked: Moment
     last_success: Moment | None
     error_message: str | None
+    failures: int
+    next_try_at: Moment | None
 
 
 class RegionDetail(Record):
@@ -64,9 +71,10 @@ class RegionDetail(Record):
 
 
 class ActiveRequest(Request):
-    """Whose active regions; absent: of all accounts together."""
+    """Whose active regions; absent: of all accounts together. `healthy`: without those that keep failing."""
 
     account_id: AccountId | None = None
+    healthy: bool = False
 
 
 class ActiveRegions(Record):
@@ -99,16 +107,18 @@ def get_region(request: RegionRequest, _: str) -> RegionDetail:
 
 def list_active_regions(request: ActiveRequest, _: str) -> ActiveRegions:
     """Return the active regions, of one account or of all together."""
+    known = region_filter()
     if request.account_id is None:
-        return ActiveRegions(account_id=None, regions=region_filter().active_regions())
+        regions = known.healthy_active_regions() if request.healthy else known.active_regions()
+        return ActiveRegions(account_id=None, regions=regions)
     account_registry().account(request.account_id)  # raises where it is not registered
-    scopes = [Scope(request.account_id, region) for region in region_filter().active_regions()]
-    active = [scan.region for scan in scans().of_scopes(scopes) if scan.active]
-    return ActiveRegions(account_id=request.account_id, regions=active)
+    scopes = [Scope(request.account_id, region) for region in known.active_regions()]
+    active = [scan for scan in scans().of_scopes(scopes) if scan.active and not (request.healthy and scan.failing)]
+    return ActiveRegions(account_id=request.account_id, regions=[scan.region for scan in active])
 
 
 def _body(status: RegionStatus) -> RegionBody:
-    return RegionBody(**status.model_dump(exclude={"version"}), active=status.active)
+    return RegionBody(**status.model_dump(exclude={"version"}), active=status.active, healthy=status.healthy)
 
 
 OPERATIONS = (

@@ -2,9 +2,14 @@
 
 from typing import NamedTuple
 
-from .regions import ScanRecord
+from . import circuit
+from .regions import ScanRecord, ScopeState
 from .results import WorkResult
 from .work import Cadence, WorkId, next_probe, next_tick
+
+STOP_BEFORE_LEASE_ENDS = 60  # seconds; the invocation that holds a lease ends 30 seconds before it
+LONGEST_BACK_OFF = 4  # intervals: a scope that holds servers is not left alone for longer, however often it fails
+FAILED = (ScopeState.ERROR, ScopeState.ACCESS_DENIED, ScopeState.THROTTLED)
 
 
 class Lease(NamedTuple):
@@ -19,6 +24,11 @@ class Lease(NamedTuple):
     until: int
     tick_at: int | None = None
     retry_refused: bool = False
+
+    @property
+    def stop_at(self) -> int:
+        """When no further piece of the work is begun, so that what was done is written down in time."""
+        return self.until - STOP_BEFORE_LEASE_ENDS
 
 
 class DueWork(NamedTuple):
@@ -46,11 +56,13 @@ class Taken(NamedTuple):
     """A lease, with what the work's last run left behind.
 
     `intent` is the tag worker's write-ahead: by server, the keys that it was about to write when it stopped.
+    `failures` counts how often the work broke off since it was last finished.
     """
 
     lease: Lease
     result: WorkResult | None
     intent: dict[str, list[str]]
+    failures: int = 0
 
 
 class Outcome(NamedTuple):
@@ -59,20 +71,39 @@ class Outcome(NamedTuple):
     Attributes:
         next_due: epoch seconds; None: only when asked for.
         probe: whether that will be a look at an idle scope.
+        unfinished: whether time ran out: the rest is to be done at once, by a new message.
     """
 
     result: WorkResult
     next_due: int | None
     probe: bool = False
+    unfinished: bool = False
 
 
-def inventory_due(scan: ScanRecord, lease: Lease, now: int, cadence: Cadence) -> tuple[int, bool]:
+def inventory_due(
+    scan: ScanRecord, lease: Lease, now: int, cadence: Cadence, retry_after: int | None = None
+) -> tuple[int, bool]:
     """Return when a scope's inventory is due after the scan that `scan` records, and whether as a probe (R5.6).
 
-    A scope that is known to hold servers keeps the short interval whatever happened to its last scan; so does one
-    that was never scanned completely and whose failure should pass.
+    A scope that is known to hold servers keeps the short interval whatever happened to its last scan, until its
+    circuit opens; then it is tried after up to four intervals. So is one that was never scanned completely and whose
+    failure should pass, after up to the probe interval.
     """
     unknown = scan.last_success is None and scan.state.passing
-    if scan.active or unknown:
-        return next_tick(now, lease.tick_at, cadence.inventory), False
-    return next_probe(now, lease.work, lease.epoch, cadence.probe), True
+    if not (scan.active or unknown):
+        return next_probe(now, lease.work, lease.epoch, cadence.probe), True
+    longest = LONGEST_BACK_OFF * cadence.inventory if scan.active else cadence.probe
+    return due_again(scan.failures, lease, now, cadence.inventory, longest, retry_after), False
+
+
+def due_again(
+    failures: int, lease: Lease, now: int, interval: int, longest: int, retry_after: int | None = None
+) -> int:
+    """Return when work of an active scope is due again: on the next tick, or later where it keeps failing."""
+    wait = circuit.wait(failures, interval, longest, retry_after)
+    return next_tick(now, lease.tick_at, interval) if wait == interval else now + wait
+
+
+def failures_after(state: ScopeState, last: WorkResult | None) -> int:
+    """Return how many runs in a row have failed, after one that ended in `state`."""
+    return (last.failures if last else 0) + 1 if state in FAILED else 0

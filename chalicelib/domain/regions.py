@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from pydantic import NonNegativeInt
 
+from . import circuit
 from .records import Moment, Record
 from .scopes import Scope
 
@@ -44,7 +45,7 @@ class ScanRecord(Record):
     Counts, `last_success` and the versions are those of the last *complete* scan: an error never zeroes them.
     `agent_count` counts servers whose agents replicate into the account itself: no extensions, none disconnected or
     stopped. The versions are epochs: of the last scan that found servers new or gone, and of the last that found tags
-    or servers changed.
+    or servers changed. `failures` counts the scans in a row that failed; `next_try_at` is when the next one is planned.
     """
 
     region: str
@@ -61,6 +62,8 @@ class ScanRecord(Record):
     servers_version: NonNegativeInt = 0
     tags_version: NonNegativeInt = 0
     ec2_errors: list[str] | None = None
+    failures: NonNegativeInt = 0
+    next_try_at: Moment | None = None
 
     @property
     def scope(self) -> Scope:
@@ -72,18 +75,29 @@ class ScanRecord(Record):
         """Whether the scope is known to hold at least one source server."""
         return self.server_count > 0
 
+    @property
+    def failing(self) -> bool:
+        """Whether the scope keeps failing: its circuit is open."""
+        return circuit.is_open(self.failures)
+
     def uninitialized(self, message: str, now: Moment, epoch: int) -> "ScanRecord":
         """Return the record after DRS said that it is not set up: an answer, unless servers are known there."""
         answered = self.failed(ScopeState.UNINITIALIZED, message, now, epoch)
-        return answered if self.active else answered.model_copy(update={"last_success": now, "error_message": None})
+        if self.active:
+            return answered
+        return answered.model_copy(update={"last_success": now, "error_message": None, "failures": 0})
 
     def failed(self, state: ScopeState, message: str, now: Moment, epoch: int) -> "ScanRecord":
         """Return the record after a scan that failed: what is known of the servers stays."""
-        return self.model_copy(update={"state": state, "error_message": message, "last_checked": now, "epoch": epoch})
+        said = {"state": state, "error_message": message, "last_checked": now, "epoch": epoch}
+        return self.model_copy(update={**said, "failures": self.failures + 1, "next_try_at": None})
 
 
 class RegionStatus(Record):
-    """One row of the region status table (seed, Data Models). `version` grows with every write."""
+    """One row of the region status table (seed, Data Models). `version` grows with every write.
+
+    `failing_accounts` counts the active scopes that keep failing.
+    """
 
     region: str
     status: ScopeState
@@ -94,12 +108,18 @@ class RegionStatus(Record):
     error_message: str | None = None
     accounts: NonNegativeInt = 0
     active_accounts: NonNegativeInt = 0
+    failing_accounts: NonNegativeInt = 0
     version: NonNegativeInt = 0
 
     @property
     def active(self) -> bool:
         """Whether any account is known to hold at least one source server in the region."""
         return self.server_count > 0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether most of its active scopes answer: one account's trouble does not make a region unhealthy."""
+        return self.failing_accounts == 0 or 2 * self.failing_accounts < self.active_accounts
 
     def meaning(self) -> tuple[object, ...]:
         """What the row says, without when it was learnt: a row is rewritten at once when this changes."""
@@ -110,6 +130,7 @@ class RegionStatus(Record):
             self.error_message,
             self.accounts,
             self.active_accounts,
+            self.failing_accounts,
         )
 
     def outdates(self, stored: "RegionStatus | None") -> bool:
@@ -135,6 +156,7 @@ def fold(records: Iterable[ScanRecord]) -> RegionStatus | None:
         error_message=shown.error_message,
         accounts=len(scans),
         active_accounts=sum(scan.active for scan in scans),
+        failing_accounts=sum(scan.active and scan.failing for scan in scans),
     )
 
 

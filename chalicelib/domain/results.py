@@ -30,6 +30,7 @@ class WorkResult(Record):
         state: how the scope answered.
         tags_version: tags work: version of the scan record up to which every tag is in place.
         target_epoch: staging work: epoch of the target's scan record that it was judged by.
+        failures: how many runs in a row have failed, this one included.
         counts: what was seen and done, by name, e.g. `servers`, `changed`, `removed`, `tagged`, `extended`.
         problems: at most 100, the first by subject; `counts["problems"]` counts all.
         changes: dry run: what would be done, at most 100.
@@ -45,6 +46,7 @@ class WorkResult(Record):
     changes: list[dict[str, Any]] = []
     tags_version: NonNegativeInt | None = None
     target_epoch: NonNegativeInt | None = None
+    failures: NonNegativeInt = 0
 
 
 class RunMode(StrEnum):

@@ -54,6 +54,7 @@ class WorkMessage(Record):
     Attributes:
         status_version: version of the region's status row that the work was planned from; None where filtering
             is off or nothing was synced yet.
+        continued: how many invocations in a row ran out of time before this one.
     """
 
     kind: WorkKind
@@ -61,11 +62,16 @@ class WorkMessage(Record):
     region: str
     dry_run: bool = False
     status_version: NonNegativeInt | None = None
+    continued: NonNegativeInt = 0
 
     @property
     def work(self) -> WorkId:
         """The work that the message is about."""
         return WorkId(self.kind, Scope(self.account_id, self.region), self.dry_run)
+
+    def continuing(self, unfinished: bool) -> Self:
+        """Return the message that wakes the next worker: one more in a row where this one ran out of time."""
+        return self.model_copy(update={"continued": self.continued + 1 if unfinished else 0})
 
     @classmethod
     def about(cls, work: WorkId, status_version: int | None = None) -> Self:

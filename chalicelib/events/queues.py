@@ -1,7 +1,8 @@
 """Work queues: each message wakes a worker for one scope.
 
-A message that does not parse goes to the dead-letter queue at once, with the reason. One whose work fails comes back
-after a while, longer each time, and ends in the dead-letter queue; it never holds up the others of its batch.
+A message that does not parse goes to the dead-letter queue at once. One whose work fails comes back after a while,
+longer each time, and goes there in the end; it never holds up the others of its batch. Both carry why. SQS's own
+redrive (`maxReceiveCount` in the template) is left for the case that not even that can be done.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from ..services.work_loop import Worker
 LEASE_MARGIN_SECONDS = 30  # a lease outlives the invocation that holds it by this much
 LEAST_SECONDS = 45  # what has to be left of an invocation when another piece of work is begun
 FIRST_RETRY_SECONDS = 20
+MOST_TRIES = 5
 
 blueprint = Blueprint(__name__)
 
@@ -63,13 +65,19 @@ def _handle(record: SQSRecord, kind: WorkKind, worker: Worker, seconds_left: int
     message = _message(record, kind)
     if message is None:
         return
+    received = int(record.attributes.approximate_receive_count or 1)
+    if received > MOST_TRIES:
+        _bury(record, kind, f"its worker died: received {received} times without an answer")
+        return
     if seconds_left < LEAST_SECONDS:
         work_queue().send([message])  # a wake-up call like any other; this one is done with
         return
     try:
         work_loop().handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS)
-    except Exception:
-        received = int(record.attributes.approximate_receive_count or 1)
+    except Exception as error:
+        if received >= MOST_TRIES:
+            _bury(record, kind, f"{type(error).__name__}: {error}")
+            return
         work_queue().retry_in(kind, record.receipt_handle, FIRST_RETRY_SECONDS * received)
         raise
 
@@ -84,6 +92,11 @@ def _message(record: SQSRecord, kind: WorkKind) -> WorkMessage | None:
         if message.kind is kind:
             return message
         reason = f"kind: {message.kind} work in the {kind} queue"
-    logger.error("a message that can never be worked off goes to the dead-letter queue", reason=reason)
-    work_queue().bury(record.body, reason)
+    _bury(record, kind, reason)
     return None
+
+
+def _bury(record: SQSRecord, kind: WorkKind, reason: str) -> None:
+    """Put a message into the dead-letter queue, with the reason. Its work is still wanted, and comes due again."""
+    logger.error("a message goes to the dead-letter queue", reason=reason, kind=kind, body=record.body[:1000])
+    work_queue().bury(record.body, kind, reason)

@@ -81,6 +81,11 @@ class ActiveRegionFilter:
         """
         return self._decide(cache_ttl).regions
 
+    def healthy_active_regions(self, cache_ttl: float = DEFAULT_TTL_SECONDS) -> list[str]:
+        """Return the active regions, sorted, without those that keep failing: they are backed off, not given up."""
+        decision = self._decide(cache_ttl)
+        return [region for region in decision.regions if _healthy(decision.statuses.get(region))]
+
     def is_active(self, region: str, version: int, cache_ttl: float = DEFAULT_TTL_SECONDS) -> bool:
         """Return whether `region` is to be touched, by a status row no older than `version`."""
         known = (self._cached or {}).get(region)
@@ -130,3 +135,8 @@ class ActiveRegionFilter:
         logger.warning(f"{why}: falling back to all regions", regions=len(everything))
         count("FallbackCount")
         return Decision(everything, 0, {}, fallback=why)
+
+
+def _healthy(status: RegionStatus | None) -> bool:
+    """Return whether a region may be relied upon; one of which nothing is known has not failed."""
+    return status is None or status.healthy

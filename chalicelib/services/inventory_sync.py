@@ -4,7 +4,7 @@ A steady scan reads one item (the scope's telemetry) and writes two (telemetry, 
 write is fenced by the epoch, and writing the same content again changes nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -39,12 +39,13 @@ from ..domain.servers import (
 from ..domain.topology import Topology
 from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
-from ..errors import AccessDenied, NotOptedIn, ServiceError, Throttled, Uninitialized
+from ..errors import AccessDenied, NotOptedIn, OutOfTime, ServiceError, Throttled, Uninitialized
 from .ports import Accounts, CallCount, Clock, Drs, DrsRegions, Ec2, Inventory, Scans, Telemetries, Writer
 
 CONFIGURATION_CALLS_AT_ONCE = 8
 LOOK_UPS_AT_ONCE = 4
 MOST_ERRORS_KEPT = 20  # messages of failed look-ups in a scan record
+MOST_CONTINUATIONS = 2  # further invocations of a scan that ran out of time, before that counts as its failure
 
 Origin = tuple[str, str]
 """The account and region that a machine runs in."""
@@ -98,8 +99,10 @@ class InventorySync:
         self._clock = clock
         self._cadence = cadence
 
-    def sync(self, taken: Taken, _: WorkMessage) -> Outcome:
+    def sync(self, taken: Taken, message: WorkMessage) -> Outcome:
         """Scan the scope of the lease and record what was found.
+
+        Where time runs out, what could not be asked is asked by a further invocation.
 
         Raises:
             LeaseLost: where a newer scan has begun.
@@ -112,16 +115,21 @@ class InventorySync:
         if account is None or not account.takes_part:
             return Outcome(self._idle(lease, mark, "the account takes no part"), None)
         previous = self._scans.read(scope)
+        may_go_on = message.continued < MOST_CONTINUATIONS
         try:
-            wire = list(self._drs.source_servers(account, scope.region))
+            wire = self._wire(lease, account, previous)
         except ServiceError as error:
+            if isinstance(error, OutOfTime) and may_go_on:
+                return Outcome(self._idle(lease, mark, str(error)), None, unfinished=True)
             record = failed_record(scope, previous, error, now, lease.epoch)
+            due, probe = inventory_due(record, lease, int(self._clock()), self._cadence, error.retry_after_seconds)
+            record = record.model_copy(update={"next_try_at": datetime.fromtimestamp(due, UTC)})
             self._writer.write(lease, [record])
             problems: list[Problem] = []
             counts = {"servers": record.server_count}
         else:
             record, problems, counts = self._record(lease, account, previous, wire, now)
-        due, probe = inventory_due(record, lease, int(self._clock()), self._cadence)
+            due, probe = inventory_due(record, lease, int(self._clock()), self._cadence)
         result = WorkResult(
             finished_at=self._now(),
             epoch=lease.epoch,
@@ -130,8 +138,26 @@ class InventorySync:
             calls=self._calls.since(mark),
             counts={**counts, "problems": len(problems)},
             problems=trimmed(problems),
+            failures=record.failures,
         )
-        return Outcome(result, due, probe)
+        out_of_time = any(problem.code == OutOfTime.CODE for problem in problems)
+        return Outcome(result, due, probe, unfinished=out_of_time and may_go_on)
+
+    def _wire(self, lease: Lease, account: Account, previous: ScanRecord | None) -> list[dict[str, Any]]:
+        """Return every server that DRS lists; where the scope kept failing, after one call that shows that it answers.
+
+        Raises:
+            ServiceError: the list is not complete.
+        """
+        scope = lease.work.scope
+        if previous is not None and previous.failing:
+            self._drs.look(account, scope.region)
+        wire = []
+        for server in self._drs.source_servers(account, scope.region):
+            if self._clock() > lease.stop_at:
+                raise OutOfTime(f"DRS of {scope.account_id} in {scope.region}: no time left to list its servers")
+            wire.append(server)
+        return wire
 
     def _remove(self, lease: Lease, account: Account, mark: object) -> WorkResult:
         """Take the scope of an account that is being removed: rows become tombstones, then its record goes.
@@ -168,10 +194,10 @@ class InventorySync:
         """Write what a complete scan found, and return its record, problems and counts."""
         scope = lease.work.scope
         known = self._known(lease)
-        listed, problems = self._listed(scope, wire, known)
+        listed, problems = self._listed(lease, wire, known)
         found = difference(known.servers, {server: seen.entry for server, seen in listed.items()}, turn=lease.epoch)
         rows = self._inventory.read((server, scope.region) for server in found.listed | found.gone)
-        topologies = self._topologies(account, scope, {server: listed[server].drs for server in found.listed}, rows)
+        topologies = self._topologies(lease, account, {server: listed[server].drs for server in found.listed}, rows)
 
         candidates = ((server, listed[server], rows.get(server)) for server in sorted(found.listed))
         updates = [
@@ -204,12 +230,12 @@ class InventorySync:
         return Known({row.source_server_id: _entry_of(row) for row in rows}, complete=False)
 
     def _listed(
-        self, scope: Scope, wire: list[dict[str, Any]], known: Known
+        self, lease: Lease, wire: list[dict[str, Any]], known: Known
     ) -> tuple[dict[str, Listed], list[Problem]]:
         """Return what was found of each server, looked up in EC2, and the look-ups that failed."""
-        facts = {server["sourceServerID"]: drs_facts(server, scope) for server in wire}
+        facts = {server["sourceServerID"]: drs_facts(server, lease.work.scope) for server in wire}
         entries = {server["sourceServerID"]: telemetry(server, facts[server["sourceServerID"]]) for server in wire}
-        instances, problems = self._look_up(facts.values())
+        instances, problems = self._look_up(lease, facts.values())
         listed = {}
         for server, drs in facts.items():
             before = known.servers.get(server)
@@ -222,7 +248,7 @@ class InventorySync:
         return listed, problems
 
     def _look_up(
-        self, servers: Iterable[DrsFacts]
+        self, lease: Lease, servers: Iterable[DrsFacts]
     ) -> tuple[dict[Origin | None, dict[str, dict[str, Any]]], list[Problem]]:
         """Return the instances of each origin that answered, by ID, and a problem for each that did not."""
         wanted: dict[Origin, list[str]] = {}
@@ -236,7 +262,8 @@ class InventorySync:
                 problems.append(Problem(subject=drs.arn, code="ORIGIN_UNKNOWN", message=message))
         found: dict[Origin | None, dict[str, dict[str, Any]]] = {}
         with ThreadPoolExecutor(LOOK_UPS_AT_ONCE) as pool:
-            for origin, answer in zip(wanted, pool.map(self._instances, wanted.items()), strict=True):
+            answers = pool.map(lambda asked: self._instances(lease, *asked), wanted.items())
+            for origin, answer in zip(wanted, answers, strict=True):
                 if isinstance(answer, ServiceError):
                     subject = f"EC2 of {'/'.join(origin)}"
                     problems.append(Problem(subject=subject, code=answer.code, message=str(answer)))
@@ -244,9 +271,13 @@ class InventorySync:
                     found[origin] = answer
         return found, problems
 
-    def _instances(self, asked: tuple[Origin, list[str]]) -> dict[str, dict[str, Any]] | ServiceError:
+    def _instances(
+        self, lease: Lease, origin: Origin, instance_ids: list[str]
+    ) -> dict[str, dict[str, Any]] | ServiceError:
         """Return the instances of one origin, or why they could not be had."""
-        (account_id, region), instance_ids = asked
+        account_id, region = origin
+        if self._clock() > lease.stop_at:
+            return OutOfTime(f"EC2 of {account_id} in {region}: no time left to ask")
         account = self._accounts.read(account_id)
         if account is None:
             why = f"origin account {account_id} is not registered: register it as a source account"
@@ -257,11 +288,12 @@ class InventorySync:
             return error
 
     def _topologies(
-        self, account: Account, scope: Scope, servers: dict[str, DrsFacts], rows: dict[str, ServerRow]
+        self, lease: Lease, account: Account, servers: dict[str, DrsFacts], rows: dict[str, ServerRow]
     ) -> dict[str, Topology]:
         """Return the failback originals of those of `servers` for which they are not all known."""
+        scope = lease.work.scope
         lacking = sorted(server for server in servers if not _topology_known(rows.get(server)))
-        ask = _Configurations(self._drs, account, scope.region)
+        ask = _Configurations(self._drs, account, scope.region, lambda: self._clock() > lease.stop_at)
         with ThreadPoolExecutor(CONFIGURATION_CALLS_AT_ONCE) as pool:
             configurations = dict(zip(lacking, pool.map(ask, lacking), strict=True))
         now = self._now()
@@ -279,17 +311,18 @@ class InventorySync:
 
 
 class _Configurations:
-    """Asks for replication configurations; stops asking where the account refuses or slows us down."""
+    """Asks for replication configurations; stops where the account refuses, slows us down, or time runs out."""
 
-    def __init__(self, drs: Drs, account: Account, region: str) -> None:
+    def __init__(self, drs: Drs, account: Account, region: str, out_of_time: Callable[[], bool]) -> None:
         self._drs = drs
         self._account = account
         self._region = region
+        self._out_of_time = out_of_time
         self._stopped = False
 
     def __call__(self, server: str) -> dict[str, Any] | None:
         """Return the configuration of `server`; None where it cannot be had now: a later scan asks again."""
-        if self._stopped:
+        if self._stopped or self._out_of_time():
             return None
         try:
             return self._drs.replication_configuration(self._account, self._region, server)

@@ -120,10 +120,17 @@ class Planner:
     def _plan_everything(self, kind: WorkKind, decision: Decision, request: SyncRequest | None = None) -> Plan:
         """Plan every scope; where nothing was ever synced, inventory first: its scans fill the status table."""
         mode = RunMode.FALLBACK if decision.fallback else RunMode.ALL
-        asked = self._ask(self._every(kind), request or SyncRequest(kind))
+        asked = self._ask(self._every(kind), request) if request else self._ask_what_is_idle(kind)
         if decision.fallback and kind is not WorkKind.INVENTORY:
-            asked |= self._ask(self._every(WorkKind.INVENTORY), SyncRequest(WorkKind.INVENTORY))
+            asked |= self._ask_what_is_idle(WorkKind.INVENTORY)
         return Plan(mode, asked)
+
+    def _ask_what_is_idle(self, kind: WorkKind) -> dict[WorkId, int]:
+        """Ask for the work of every scope, but for what waits already: ticks do not pile up while workers are busy."""
+        now, works = int(self._clock()), self._every(kind)
+        again = now + self._redeliver_after
+        asked = _at_once(lambda work: self._work_states.ask_unless_waiting(work, now, again), works)
+        return {work: wanted for work, wanted in zip(works, asked, strict=True) if wanted is not None}
 
     def _ask(self, works: Iterable[WorkId], request: SyncRequest) -> dict[WorkId, int]:
         again = int(self._clock()) + self._redeliver_after

@@ -34,9 +34,12 @@ class Refresher:
         self._sleep = sleep
 
     def refresh(self, stale: list[ScanRecord]) -> bool:
-        """Have up to 5 of the `stale` scopes scanned, wait up to 5 s, and return whether any scan has ended."""
+        """Have up to 5 of the `stale` scopes scanned, wait up to 5 s, and return whether any scan has ended.
+
+        A scope that keeps failing is left alone until it is to be tried again.
+        """
         now = datetime.fromtimestamp(self._clock(), UTC)
-        worth = [scan for scan in stale if now - scan.last_checked > AGAIN_AFTER][:MOST_SCOPES]
+        worth = [scan for scan in stale if _worth_a_scan(scan, now)][:MOST_SCOPES]
         if not worth:
             return False
         count("StaleScopes", len(worth))
@@ -53,3 +56,8 @@ class Refresher:
             if len(done) == len(asked) or self._clock() >= until:
                 return bool(done)
             self._sleep(POLL_SECONDS)
+
+
+def _worth_a_scan(scan: ScanRecord, now: datetime) -> bool:
+    backed_off = scan.failing and scan.next_try_at is not None and scan.next_try_at > now
+    return not backed_off and now - scan.last_checked > AGAIN_AFTER

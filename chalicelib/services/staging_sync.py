@@ -7,17 +7,27 @@ with the target's own DRS, and DRS itself refuses a second extension of a server
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Event
 from typing import NamedTuple
 
 from ..domain.accounts import Account, Membership
 from ..domain.extension import Refusal, RefusalReason, admitted, candidates, refuse
-from ..domain.leases import Lease, Outcome, Taken
+from ..domain.leases import Lease, Outcome, Taken, due_again, failures_after
 from ..domain.regions import ScopeState
 from ..domain.results import MOST_REPORTED, Problem, WorkResult, trimmed
 from ..domain.scopes import Scope
 from ..domain.servers import EXTENSION_ERROR, ServerRow, Telemetry
-from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage, next_tick
-from ..errors import AccessDenied, QuotaExceeded, Refused, ResourceNotFound, ServiceError, Throttled, Uninitialized
+from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage
+from ..errors import (
+    AccessDenied,
+    OutOfTime,
+    QuotaExceeded,
+    Refused,
+    ResourceNotFound,
+    ServiceError,
+    Throttled,
+    Uninitialized,
+)
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
 from .asking import ask_for
@@ -36,8 +46,6 @@ from .ports import (
 )
 
 CALLS_AT_ONCE = 4
-SAFETY_SECONDS = 60  # what has to be left of the lease when a further extension is begun; its invocation ends before
-
 
 _REASONS: dict[type, RefusalReason] = {
     Refused: RefusalReason.REFUSED,
@@ -176,13 +184,11 @@ class StagingSync:
         memberships = self._active_memberships(scope)
         if not memberships:
             return Outcome(self._result(lease, mark, reason="none of its staging accounts is active here"), None)
-        result = self.auto_extend_staging_servers(taken, target, memberships, mark)
-        due = None if message.dry_run else next_tick(int(self._clock()), lease.tick_at, self._cadence.staging)
-        return Outcome(result, due)
+        return self.auto_extend_staging_servers(taken, target, memberships, mark)
 
     def auto_extend_staging_servers(
         self, taken: Taken, target: Account, memberships: list[Membership], mark: object
-    ) -> WorkResult:
+    ) -> Outcome:
         """Extend the servers of the staging accounts of `memberships` that `target` lacks.
 
         Raises:
@@ -192,11 +198,23 @@ class StagingSync:
         survey = self._survey(taken, memberships)
         if not survey.wanted:
             self._record(lease, survey)
-            return self._result(lease, mark, survey.counts(), map(_problem, survey.errors), survey=survey)
+            result = self._result(lease, mark, survey.counts(), map(_problem, survey.errors), survey=survey)
+            return self._outcome(taken, result)
         choice = self._choose(target, lease.work.scope, survey, memberships)
         if lease.work.dry_run:
-            return self._rehearsed(lease, target, survey, choice, mark)
-        return self._carried_out(lease, target, survey, choice, mark)
+            return Outcome(self._rehearsed(lease, target, survey, choice, mark), None)
+        return self._carried_out(taken, target, survey, choice, mark)
+
+    def _outcome(self, taken: Taken, result: WorkResult, failed: Iterable[Attempt] = ()) -> Outcome:
+        """Return the outcome of a run: due again on the next tick, or later where the target keeps failing."""
+        errors = [attempt.error for attempt in failed if attempt.error]
+        result = result.model_copy(update={"failures": failures_after(result.state, taken.result)})
+        if taken.lease.work.dry_run:
+            return Outcome(result, None)
+        retry_after = max((error.retry_after_seconds or 0 for error in errors), default=0)
+        interval, longest = self._cadence.staging, self._cadence.inventory
+        due = due_again(result.failures, taken.lease, int(self._clock()), interval, longest, retry_after)
+        return Outcome(result, due, unfinished=any(isinstance(error, OutOfTime) for error in errors))
 
     def _survey(self, taken: Taken, memberships: list[Membership]) -> Survey:
         """Return what the inventory says of the target and its staging accounts."""
@@ -239,9 +257,9 @@ class StagingSync:
         changes = [{"extend": original.arn, "into": target.account_id} for original in choice.confirmed]
         return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
 
-    def _carried_out(self, lease: Lease, target: Account, survey: Survey, choice: Choice, mark: object) -> WorkResult:
+    def _carried_out(self, taken: Taken, target: Account, survey: Survey, choice: Choice, mark: object) -> Outcome:
         """Extend what was chosen, remember what was refused, and have the target scanned."""
-        scope = lease.work.scope
+        lease, scope = taken.lease, taken.lease.work.scope
         attempts = self._extend(lease, target, choice.confirmed)
         made = [attempt.arn for attempt in attempts if attempt.error is None]
         failed = [*choice.unanswered, *(attempt for attempt in attempts if attempt.error is not None)]
@@ -257,7 +275,8 @@ class StagingSync:
         problems = [*failures, *others, *map(_unlisted, choice.unlisted)]
         throttled = any(isinstance(attempt.error, Throttled) for attempt in failed)
         state = ScopeState.THROTTLED if throttled else ScopeState.AVAILABLE
-        return self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey, state=state)
+        result = self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey, state=state)
+        return self._outcome(taken, result, failed)
 
     def get_staging_account_servers(self, staging: Scope) -> list[Original]:
         """Return the servers of a staging scope that may be extended, from its last complete scan."""
@@ -274,9 +293,9 @@ class StagingSync:
         return {server: entry for server, entry in servers.items() if entry.extends}
 
     def extend_source_server(self, lease: Lease, target: Account, original: Original) -> Attempt:
-        """Extend one server, unless the lease is about to run out."""
-        if self._clock() > lease.until - SAFETY_SECONDS:
-            return Attempt(original.arn, ServiceError("no time left in this run", "OUT_OF_TIME"))
+        """Extend one server, unless the invocation is about to end."""
+        if self._clock() > lease.stop_at:
+            return Attempt(original.arn, OutOfTime("no time left in this run"))
         try:
             self._drs.extend(target, original.scope.region, original.arn)
         except ServiceError as error:
@@ -346,7 +365,11 @@ class StagingSync:
         """Ask the target's DRS which of `originals` it lists as extensible, one staging account after another."""
         answers = Confirmation([], [], [], [])
         why = f"DRS of {target.account_id} does not list it as extensible"
+        slowed_down: Throttled | None = None
         for staging_account_id in sorted({original.scope.account_id for original in originals}):
+            if slowed_down:
+                answers.unanswered.append(Attempt(f"staging account {staging_account_id}", _not_tried()))
+                continue
             some = [original for original in originals if original.scope.account_id == staging_account_id]
             try:
                 extensible = self._drs.extensible(target, scope.region, staging_account_id)
@@ -356,6 +379,7 @@ class StagingSync:
                 continue
             except ServiceError as error:  # may pass: these are candidates again next time
                 answers.unanswered.append(Attempt(f"staging account {staging_account_id}", error))
+                slowed_down = error if isinstance(error, Throttled) else None
                 continue
             answers.confirmed.extend(original for original in some if original.arn in extensible)
             for arn in (original.arn for original in some if original.arn not in extensible):
@@ -367,9 +391,22 @@ class StagingSync:
         return answers
 
     def _extend(self, lease: Lease, target: Account, originals: list[Original]) -> list[Attempt]:
-        """Extend `originals`; what DRS refuses is listed again: what is not left to extend was extended meanwhile."""
+        """Extend `originals`; what DRS refuses is listed again: what is not left to extend was extended meanwhile.
+
+        Where the target slows us down, what was not begun is left to the next run.
+        """
+        slowed_down = Event()
+
+        def attempt(original: Original) -> Attempt:
+            if slowed_down.is_set():
+                return Attempt(original.arn, _not_tried())
+            made = self.extend_source_server(lease, target, original)
+            if isinstance(made.error, Throttled):
+                slowed_down.set()
+            return made
+
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            attempts = list(pool.map(lambda original: self.extend_source_server(lease, target, original), originals))
+            attempts = list(pool.map(attempt, originals))
         doubtful = [o for o, attempt in zip(originals, attempts, strict=True) if isinstance(attempt.error, Refused)]
         settled = self._settled(target, doubtful)
         return [settled.get(attempt.arn, attempt) for attempt in attempts]
@@ -437,6 +474,10 @@ class StagingSync:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _not_tried() -> ServiceError:
+    return ServiceError("not tried: the target slowed us down", "NOT_TRIED")
 
 
 def _extension_message(row: ServerRow | None) -> str:

@@ -5,30 +5,30 @@ Safe to repeat: setting a tag again is harmless, and what this product is about 
 that a worker that dies between DRS and the inventory leaves no tag without an owner.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from ..domain import tags
+from ..domain import circuit, tags
 from ..domain.accounts import Account
-from ..domain.leases import Lease, Outcome, Taken
+from ..domain.leases import Lease, Outcome, Taken, due_again, failures_after
 from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.results import MOST_REPORTED, Problem, WorkResult, trimmed
 from ..domain.scopes import Scope
 from ..domain.servers import DISCONNECTED, FAILBACK, InstanceState, ServerRow, content_hash
 from ..domain.tags import TagChange
-from ..domain.work import Cadence, WorkMessage, next_tick
+from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import UpdateServer, Write
-from ..errors import AccessDenied, NotOptedIn, Refused, ResourceNotFound, ServiceError, Throttled
+from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, ServiceError, Throttled
 from .active_region_filter import ActiveRegionFilter
 from .ports import Accounts, CallCount, Clock, DrsChanges, Inventory, Scans, Telemetries, WorkStates, Writer
 
 SERVERS_AT_ONCE = 50  # one write-ahead note for so many
 CALLS_AT_ONCE = 8
-WITHOUT_EFFECT = (AccessDenied, Throttled, NotOptedIn, Refused, ResourceNotFound)  # the call did nothing
-SCOPE_WIDE = (AccessDenied, Throttled, NotOptedIn)  # what will meet the next server as well
+WITHOUT_EFFECT = (AccessDenied, Throttled, NotOptedIn, OutOfTime, Refused, ResourceNotFound)  # the call did nothing
+SCOPE_WIDE = (AccessDenied, Throttled, NotOptedIn, OutOfTime)  # what will meet the next server as well
 
 
 class Planned(NamedTuple):
@@ -81,16 +81,23 @@ class TagSync:
         scan = self._scans.read(scope)
         if scan is None or not scan.active:
             return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the scope is not active"), None)
-        due = None if message.dry_run else next_tick(int(self._clock()), lease.tick_at, self._cadence.tags)
         if _in_place(taken, scan, message):
             counts = {"servers": scan.server_count, "unchanged": scan.server_count}
-            return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, counts, tags_version=scan.tags_version), due)
+            result = self._result(lease, ScopeState.AVAILABLE, mark, counts, tags_version=scan.tags_version)
+            return Outcome(result, self._due(lease, result))
         account = self._accounts.read(scope.account_id)
         if account is None or not account.takes_part:
             return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the account takes no part"), None)
-        return Outcome(self._sync(taken, account, scan, mark), due)
+        return self._sync(taken, account, scan, mark)
 
-    def _sync(self, taken: Taken, account: Account, scan: ScanRecord, mark: object) -> WorkResult:
+    def _due(self, lease: Lease, result: WorkResult, retry_after: int | None = None) -> int | None:
+        """Return when the work is due again: a dry run never by itself, a scope that keeps failing later."""
+        if lease.work.dry_run:
+            return None
+        now, interval = int(self._clock()), self._cadence.tags
+        return due_again(result.failures, lease, now, interval, self._cadence.probe, retry_after)
+
+    def _sync(self, taken: Taken, account: Account, scan: ScanRecord, mark: object) -> Outcome:
         lease, scope = taken.lease, taken.lease.work.scope
         rows = self._settle(taken, self._rows(scope))
         skipped = [problem for row in rows if (problem := skip_reason(row))]
@@ -108,14 +115,17 @@ class TagSync:
             changes = [_described(plan) for plan in open_plans if not plan.change.empty]
             counts = {**counts, "would_tag": len(changes)}
             result = self._result(lease, ScopeState.AVAILABLE, mark, counts, [*skipped, *overflow])
-            return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
-        failures = self._apply(lease, account, open_plans)
+            return Outcome(result.model_copy(update={"changes": changes[:MOST_REPORTED]}), None)
+        failures = self._apply(taken, account, open_plans)
         counts = {**counts, "tagged": len(open_plans) - len(failures), "failed": len(failures)}
-        throttled = any(isinstance(error, Throttled) for _, error in failures)
-        state = ScopeState.THROTTLED if throttled else ScopeState.AVAILABLE
+        state = _state_after(failures)
         version = None if failures else scan.tags_version
         problems = [*(_problem(row, error) for row, error in failures), *skipped, *overflow]
-        return self._result(lease, state, mark, counts, problems, tags_version=version)
+        result = self._result(lease, state, mark, counts, problems, tags_version=version)
+        result = result.model_copy(update={"failures": failures_after(state, taken.result)})
+        retry_after = max((error.retry_after_seconds or 0 for _, error in failures), default=0)
+        unfinished = any(isinstance(error, OutOfTime) for _, error in failures)
+        return Outcome(result, self._due(lease, result, retry_after), unfinished=unfinished)
 
     def _rows(self, scope: Scope) -> list[ServerRow]:
         """Return the scope's living servers: the list from its telemetry, the rows from the table itself."""
@@ -124,18 +134,21 @@ class TagSync:
         rows = self._inventory.read((server, scope.region) for server in servers)
         return sorted((row for row in rows.values() if row.living), key=lambda row: row.source_server_id)
 
-    def _apply(self, lease: Lease, account: Account, plans: list[Planned]) -> list[tuple[ServerRow, ServiceError]]:
+    def _apply(self, taken: Taken, account: Account, plans: list[Planned]) -> list[tuple[ServerRow, ServiceError]]:
         """Write the planned tags, first to DRS, then to the inventory; return what failed."""
+        lease, left = taken.lease, plans
         failures: list[tuple[ServerRow, ServiceError]] = []
-        for start in range(0, len(plans), SERVERS_AT_ONCE):
-            some = plans[start : start + SERVERS_AT_ONCE]
+        at_once = 1 if taken.result and circuit.is_open(taken.result.failures) else SERVERS_AT_ONCE
+        while left:
+            some, left = left[:at_once], left[at_once:]
+            at_once = SERVERS_AT_ONCE
             self._work_states.intend(lease, {plan.row.source_server_id: sorted(plan.change.put) for plan in some})
+            change = _Change(self._drs, account, lease.work.scope.region, lambda: self._clock() > lease.stop_at)
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                errors = list(pool.map(_Change(self._drs, account, lease.work.scope.region), some))
+                errors = list(pool.map(change, some))
             self._writer.write(lease, self._outcomes(lease.work.scope, some, errors))
             failures += [(plan.row, error) for plan, error in zip(some, errors, strict=True) if error is not None]
             if any(isinstance(error, SCOPE_WIDE) for error in errors):
-                left = plans[start + SERVERS_AT_ONCE :]
                 why = ServiceError("not tried: the servers before it were refused", "NOT_TRIED")
                 return failures + [(plan.row, why) for plan in left]
         return failures
@@ -194,16 +207,19 @@ class TagSync:
 
 
 class _Change:
-    """Changes the tags of one server in DRS; stops calling where the account refuses or slows us down."""
+    """Changes the tags of one server in DRS; stops where the account refuses, slows us down, or time runs out."""
 
-    def __init__(self, drs: DrsChanges, account: Account, region: str) -> None:
+    def __init__(self, drs: DrsChanges, account: Account, region: str, out_of_time: Callable[[], bool]) -> None:
         self._drs = drs
         self._account = account
         self._region = region
+        self._out_of_time = out_of_time
         self._stopped: ServiceError | None = None
 
     def __call__(self, plan: Planned) -> ServiceError | None:
         """Return why the change could not be made, or None. Removes first: 50 tags are the limit at every moment."""
+        if self._stopped is None and self._out_of_time():
+            self._stopped = OutOfTime("no time left in this run")
         if self._stopped:
             return self._stopped
         arn, change = plan.row.arn, plan.change
@@ -232,6 +248,16 @@ def skip_reason(row: ServerRow) -> Problem | None:
     if row.instance_state is None:
         return _skipped(row, "EC2_UNKNOWN", "EC2 of its origin could not be asked")
     return None
+
+
+def _state_after(failures: list[tuple[ServerRow, ServiceError]]) -> ScopeState:
+    """Return how the scope answered: what met every server, not what met one of them."""
+    errors = [error for _, error in failures]
+    if any(isinstance(error, Throttled) for error in errors):
+        return ScopeState.THROTTLED
+    return (
+        ScopeState.ACCESS_DENIED if any(isinstance(error, AccessDenied) for error in errors) else ScopeState.AVAILABLE
+    )
 
 
 def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 
-from ..domain.leases import Outcome, Taken
+from ..domain import circuit
+from ..domain.leases import Lease, Outcome, Taken
 from ..domain.work import WorkMessage
 from ..errors import LeaseLost
 from ..observability import count_calls, logger, milliseconds
 from .ports import Clock, Queue, WorkStates
 
 Worker = Callable[[Taken, WorkMessage], Outcome]
+
+LONGEST_SWEEP = 8  # times the redelivery time: how far work that always breaks off is put off
 
 
 class WorkLoop:
@@ -37,20 +40,30 @@ class WorkLoop:
             return None
         try:
             outcome = worker(taken, message)
-            more = self._work_states.finish(taken.lease, outcome, self._again())
+            more = self._give_back(taken.lease, outcome)
         except LeaseLost as lost:
             logger.warning("superseded, nothing more is written", work=message.work.key, reason=str(lost))
             return None
         except Exception as error:
-            self._work_states.fail(taken.lease, f"{type(error).__name__}: {error}", self._again())
+            self._work_states.fail(taken.lease, f"{type(error).__name__}: {error}", self._again(taken.failures + 1))
             raise
         if more:
-            self._queue.send([message])
+            self._queue.send([message.continuing(outcome.unfinished)])
         self._report(message, outcome, self._clock() - started)
         return outcome
 
-    def _again(self) -> int:
-        return int(self._clock()) + self._redeliver_after
+    def _give_back(self, lease: Lease, outcome: Outcome) -> bool:
+        """Give the lease back; return whether a message has to be sent: more was wanted, or time ran out."""
+        if not outcome.unfinished:
+            return self._work_states.finish(lease, outcome, self._again())
+        self._work_states.release(lease, self._again())
+        logger.info("out of time, goes on in a new message", work=lease.work.key)
+        return True
+
+    def _again(self, failures: int = 0) -> int:
+        """Return when the work comes due again should its message be lost; later where it breaks off every time."""
+        longest = LONGEST_SWEEP * self._redeliver_after
+        return int(self._clock()) + circuit.wait(failures, self._redeliver_after, longest)
 
     @staticmethod
     def _report(message: WorkMessage, outcome: Outcome, seconds: float) -> None:

@@ -44,6 +44,7 @@ scan_records = records(
     epoch=counts,
     servers_version=counts,
     tags_version=counts,
+    failures=st.integers(0, 6),
 )
 scans_of_a_region = st.lists(scan_records, min_size=1, max_size=5, unique_by=lambda scan: scan.account_id)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chalicelib.adapters import telemetry_table
 from chalicelib.adapters.dynamodb import marshal, unmarshal
-from chalicelib.domain import tags
+from chalicelib.domain import circuit, tags
 from chalicelib.domain.extension import (
     FIRST_BACK_OFF,
     LONGEST_BACK_OFF,
@@ -18,6 +18,7 @@ from chalicelib.domain.extension import (
     refuse,
 )
 from chalicelib.domain.leases import inventory_due
+from chalicelib.domain.pace import Pace
 from chalicelib.domain.regions import RegionStatus, ScanRecord, ScopeState, fold
 from chalicelib.domain.scopes import Scope, stable_fraction
 from chalicelib.domain.servers import DrsFacts, content_hash, drs_facts, lag_band, telemetry
@@ -61,7 +62,9 @@ def test_property_3_a_failure_keeps_what_is_known(scan, state, now):
     """Property 3: an error is recorded and never zeroes a count (R5.4)."""
     failed = scan.failed(state, "it failed", now, 9)
     assert (failed.state, failed.error_message, failed.last_checked, failed.epoch) == (state, "it failed", now, 9)
-    kept = set(ScanRecord.model_fields) - {"state", "error_message", "last_checked", "epoch"}
+    assert (failed.failures, failed.next_try_at) == (scan.failures + 1, None)
+    said = {"state", "error_message", "last_checked", "epoch", "failures", "next_try_at"}
+    kept = set(ScanRecord.model_fields) - said
     assert all(getattr(failed, name) == getattr(scan, name) for name in kept)
 
 
@@ -213,12 +216,14 @@ def test_a_probe_is_due_in_the_second_half_of_its_interval(now, work, epoch, int
 
 
 @given(some.scan_records, some.leases)
-def test_a_scope_with_servers_keeps_the_short_interval_whatever_its_last_scan(scan, lease):
+def test_a_scope_with_servers_keeps_the_short_interval_until_its_circuit_opens(scan, lease):
     cadence = Cadence(900, 3600, 300, 21_600)
     due, probe = inventory_due(scan, lease, EPOCH, cadence)
     if scan.active:
         assert not probe
-    assert EPOCH < due <= EPOCH + (cadence.probe if probe else cadence.inventory)
+    patience = 4 * cadence.inventory if scan.active else cadence.probe
+    longest = cadence.probe if probe else patience if scan.failing else cadence.inventory
+    assert EPOCH < due <= EPOCH + longest
     if probe:
         assert not scan.active
         assert scan.last_success or not scan.state.passing
@@ -343,3 +348,45 @@ def test_a_topology_survives_the_table(topology):
 def test_a_status_row_lags_its_scans_by_less_than_a_minute(later):
     stored = fold([scan_record()])
     assert fold([scan_record(last_checked=NOW + later)]).outdates(stored) == (later >= timedelta(minutes=1))
+
+
+# --- circuit and pace ---
+
+
+@given(st.integers(0, 100), st.integers(1, 10_000), st.integers(1, 100_000), st.none() | st.integers(0, 10_000))
+def test_a_wait_grows_with_failures_and_stays_within_its_bounds(failures, interval, longest, retry_after):
+    waits = [circuit.wait(number, interval, longest, retry_after) for number in range(failures + 1)]
+    assert waits == sorted(waits)
+    assert waits[-1] >= max(interval, retry_after or 0)
+    assert waits[-1] <= max(interval, longest, retry_after or 0)
+    if failures < circuit.OPENS_AFTER and retry_after is None:
+        assert waits[-1] == interval
+
+
+@given(st.floats(0.5, 200), st.integers(1, 50), st.lists(st.floats(0, 3), min_size=1, max_size=120))
+def test_a_pace_keeps_its_rate_in_every_window(per_second, burst, pauses):
+    """However requests come: no window of t seconds sees more than burst + t x rate of them."""
+    pace, now, moments = Pace(per_second, burst), 0.0, []
+    for pause in pauses:
+        now += pause
+        moments.append(now + pace.reserve(now))
+    assert moments == sorted(moments)
+    for first in range(len(moments)):
+        for last in range(first, len(moments)):
+            window = moments[last] - moments[first]
+            assert last - first + 1 <= burst + window * per_second + 1e-6
+
+
+@given(st.floats(0.5, 200), st.integers(1, 50))
+def test_after_a_pause_a_burst_goes_at_once(per_second, burst):
+    pace = Pace(per_second, burst)
+    assert all(pace.reserve(1000.0) < 1e-9 for _ in range(burst))
+    assert pace.reserve(1000.0) > 1e-9
+
+
+@given(some.scans_of_a_region)
+def test_a_region_is_healthy_where_most_of_its_active_scopes_answer(scans):
+    status = fold(scans)
+    failing = [scan for scan in scans if scan.active and scan.failures >= circuit.OPENS_AFTER]
+    assert status.failing_accounts == len(failing)
+    assert status.healthy == (not failing or 2 * len(failing) < status.active_accounts)

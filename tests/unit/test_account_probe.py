@@ -210,7 +210,7 @@ class TestAdapter:
     @pytest.fixture
     def drs(self, deployed):
         moto_backend.register()
-        return DrsProbe(CustomerSessions(HUB, 1))
+        return DrsProbe(CustomerSessions(HUB, 1, 1000))
 
     def test_drs_is_looked_at_and_nothing_changed(self, drs):
         control("POST", "/accounts", {"accountId": TARGET, "regions": {REGION: {"initialised": True}}})

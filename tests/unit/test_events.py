@@ -131,6 +131,34 @@ class TestQueues:
         assert reason in buried["MessageAttributes"]["reason"]["StringValue"]
         assert buried["Body"] == (body or "(empty)")
 
+    def test_what_fails_for_the_last_time_is_buried_with_the_reason_and_still_wanted(self, worker, deployed):
+        worker.failing = {TWO}
+        bodies = asked(ONE, TWO)
+        answer = invoke(queues.inventory_worker, sqs_event(*bodies, received=queues.MOST_TRIES))
+        assert answer == {"batchItemFailures": []}
+        (buried,) = waiting(deployed["WORK_DEAD_LETTER_QUEUE_URL"])
+        told = {name: value["StringValue"] for name, value in buried["MessageAttributes"].items()}
+        assert told == {"reason": f"RuntimeError: no luck with {TWO}", "queue": "inventory"}
+        assert (buried["Body"], worker.retried) == (bodies[1], [])
+        (state,) = bootstrap.work_states().read([work(scope=SCOPE._replace(account_id=TWO))]).values()
+        assert (state.done, state.wanted) == (0, 1)
+        assert state.next_due_at is not None
+
+    def test_one_whose_worker_died_each_time_is_not_tried_any_more(self, worker, deployed):
+        answer = invoke(queues.inventory_worker, sqs_event(*asked(ONE), received=queues.MOST_TRIES + 1))
+        assert (answer, worker.worked) == ({"batchItemFailures": []}, [])
+        (buried,) = waiting(deployed["WORK_DEAD_LETTER_QUEUE_URL"])
+        assert "died" in buried["MessageAttributes"]["reason"]["StringValue"]
+
+    def test_what_cannot_be_buried_comes_back(self, worker, monkeypatch):
+        def fails(*_):
+            raise RuntimeError("SQS is away")
+
+        worker.failing = {TWO}
+        monkeypatch.setattr(bootstrap.work_queue(), "bury", fails)
+        answer = invoke(queues.inventory_worker, sqs_event(*asked(ONE, TWO), received=queues.MOST_TRIES))
+        assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
+
     def test_with_little_time_left_the_message_is_sent_again(self, worker, deployed):
         (body,) = asked(ONE)
         answer = invoke(queues.inventory_worker, sqs_event(body), seconds_left=queues.LEAST_SECONDS - 1)

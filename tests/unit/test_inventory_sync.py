@@ -26,6 +26,7 @@ from ..factories import (
     arn_of,
     extended_area,
     instance,
+    message,
     wire_server,
     work,
 )
@@ -434,7 +435,7 @@ class TestCrashes:
         taken = world.work_states.take(work(), EPOCH, EPOCH + 1)
         world.work_states.take(work(), EPOCH + 2, EPOCH + 300)
         with pytest.raises(LeaseLost):
-            world.inventory_sync.sync(taken, None)
+            world.inventory_sync.sync(taken, message())
         assert scan_of(world) is None
 
 

@@ -245,6 +245,45 @@ class TestWorkStates:
         states.claim(next(iter(states.due(WorkKind.INVENTORY, EPOCH))), EPOCH - 7, AGAIN)
         assert states.take(work(), EPOCH, UNTIL).lease.tick_at == EPOCH - 7
 
+    def test_idle_work_is_asked_for_and_waiting_work_is_not(self, states):
+        assert states.ask_unless_waiting(work(), EPOCH, AGAIN) == 1
+        assert states.ask_unless_waiting(work(), AGAIN - 1, AGAIN + 900) is None
+        assert state_of(states).next_due_at == AGAIN
+        assert states.ask_unless_waiting(work(), AGAIN, AGAIN + 900) == 2
+
+    def test_work_under_way_is_waiting_and_finished_work_is_not(self, states):
+        states.ask(work(), AGAIN)
+        lease = states.take(work(), EPOCH, UNTIL).lease
+        assert states.ask_unless_waiting(work(), EPOCH + 1, AGAIN) is None
+        states.finish(lease, outcome(EPOCH + 900), AGAIN)
+        assert states.ask_unless_waiting(work(), EPOCH + 1, AGAIN) == 2
+
+    def test_work_that_was_only_registered_is_idle(self, states):
+        states.register(work(), due=AGAIN)
+        assert states.ask_unless_waiting(work(), EPOCH, AGAIN) == 1
+
+    def test_released_work_is_wanted_still_and_keeps_its_notes(self, states):
+        states.ask(work(), AGAIN)
+        lease = states.take(work(), EPOCH, UNTIL).lease
+        states.intend(lease, {"s-1": ["Name"]})
+        states.release(lease, AGAIN)
+        state = state_of(states)
+        assert (state.done, state.wanted, state.lease_until, state.next_due_at) == (0, 1, None, AGAIN)
+        again = states.take(work(), EPOCH + 1, UNTIL)
+        assert (again.intent, again.failures, again.lease.epoch) == ({"s-1": ["Name"]}, 0, 2)
+        with pytest.raises(LeaseLost):
+            states.release(lease, AGAIN)
+
+    def test_failures_are_counted_until_the_work_is_finished(self, states):
+        states.ask(work(), AGAIN)
+        for number in range(3):
+            taken = states.take(work(), EPOCH + number, UNTIL)
+            assert taken.failures == number
+            states.fail(taken.lease, "boom", AGAIN)
+        states.finish(states.take(work(), EPOCH + 3, UNTIL).lease, outcome(None), AGAIN)
+        states.ask(work(), AGAIN)
+        assert states.take(work(), EPOCH + 4, UNTIL).failures == 0
+
     def test_retired_work_is_not_due_until_it_is_asked_for(self, states):
         states.register(work(), due=EPOCH)
         states.retire(next(iter(states.due(WorkKind.INVENTORY, EPOCH))))

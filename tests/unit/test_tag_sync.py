@@ -191,7 +191,7 @@ class TestFailures:
         [
             (Throttled("slow down", "ThrottlingException"), ScopeState.THROTTLED),
             (Throttled("slow down", "RequestLimitExceeded"), ScopeState.THROTTLED),
-            (AccessDenied("no", "AccessDeniedException"), ScopeState.AVAILABLE),
+            (AccessDenied("no", "AccessDeniedException"), ScopeState.ACCESS_DENIED),
         ],
     )
     def test_an_account_that_refuses_or_slows_us_down_is_not_asked_for_every_server(self, world, error, state):
