@@ -20,6 +20,7 @@ The map, in the order of the data:
     direct invocation                chalicelib/events/operations.py     {"operation": ...}
         | both from one table of operations                              chalicelib/api/table.py
     account-probe                    chalicelib/events/probe.py          enters customer accounts for the API
+    maintenance                      chalicelib/events/maintenance.py    redrives dead letters, reconciles the tables
 
 `chalicelib/domain` is pure; `chalicelib/adapters` alone speaks to AWS; `chalicelib/bootstrap.py` wires the two.
 Imports point one way: api, events -> bootstrap -> services, adapters; services -> domain; adapters -> domain.
@@ -28,9 +29,9 @@ Imports point one way: api, events -> bootstrap -> services, adapters; services 
 from chalice import Chalice
 
 from chalicelib.api import openapi, table
-from chalicelib.events import operations, probe, queues, schedules, streams
+from chalicelib.events import maintenance, operations, probe, queues, schedules, streams
 
 app = Chalice(app_name="drs-active-regions")
-for module in (*table.RESOURCES, schedules, queues, streams, operations, probe):
+for module in (*table.RESOURCES, schedules, queues, streams, operations, probe, maintenance):
     app.register_blueprint(module.blueprint)
 app.register_blueprint(openapi.routes_of(table.OPERATIONS.values()))

@@ -7,11 +7,12 @@ from functools import cache
 from .adapters.accounts_table import AccountsTable
 from .adapters.aws_regions import drs_regions
 from .adapters.calls import CALLS
+from .adapters.dead_letter_queues import DeadLetterQueues
 from .adapters.drs import DrsProbe, DrsReader, DrsWriter
 from .adapters.ec2 import Ec2Reader
 from .adapters.fenced_writes import FencedWrites
+from .adapters.function_client import FunctionClient
 from .adapters.inventory_table import InventoryTable
-from .adapters.probe_client import ProbeClient
 from .adapters.refusals_table import RefusalsTable
 from .adapters.region_status_table import RegionStatusTable
 from .adapters.runs_table import RunsTable
@@ -20,23 +21,28 @@ from .adapters.sessions import CustomerSessions
 from .adapters.telemetry_table import TelemetryTable
 from .adapters.work_queue import WorkQueue
 from .adapters.work_state_table import WorkStateTable
+from .domain.dead_letters import DeadLetterQueue
 from .domain.work import WorkKind
 from .errors import SettingError
 from .services.account_probe import AccountProbe
 from .services.accounts import AccountRegistry
 from .services.active_region_filter import ActiveRegionFilter
 from .services.capacity import Capacity
+from .services.dead_letters import DeadLetterOffice
 from .services.failback import Failback
 from .services.inventory_query import InventoryQuery
 from .services.inventory_sync import InventorySync
 from .services.planning import Planner
 from .services.reactions import ScanReactions
+from .services.reconciliation import Reconciler
 from .services.refresh import Refresher
 from .services.runs import RunReader
 from .services.staging_sync import Limits, StagingSync
 from .services.tag_sync import TagSync
 from .services.work_loop import WorkLoop
 from .settings import settings
+
+MAINTENANCE_SECONDS = 12  # how long letters are taken; API Gateway gives an answer 29 seconds
 
 
 @cache
@@ -274,16 +280,64 @@ def account_probe() -> AccountProbe:
 
 
 @cache
-def probe_client() -> ProbeClient:
+def probe_client() -> FunctionClient:
     """Return the API's way to the account-probe function.
 
     Raises:
         SettingError: where the function has no such setting.
     """
-    name = settings().account_probe_function
+    return _function("ACCOUNT_PROBE_FUNCTION", settings().account_probe_function)
+
+
+@cache
+def maintenance_client() -> FunctionClient:
+    """Return the API's way to the maintenance function.
+
+    Raises:
+        SettingError: where the function has no such setting.
+    """
+    return _function("MAINTENANCE_FUNCTION", settings().maintenance_function)
+
+
+def _function(setting: str, name: str | None) -> FunctionClient:
     if name is None:
-        raise SettingError("ACCOUNT_PROBE_FUNCTION: not set for this function")
-    return ProbeClient(name)
+        raise SettingError(f"{setting}: not set for this function")
+    return FunctionClient(name)
+
+
+@cache
+def reconciler() -> Reconciler:
+    """Return what brings the tables up to each other."""
+    return Reconciler(
+        accounts(),
+        scans(),
+        region_statuses(),
+        work_states(),
+        work_queue(),
+        drs_regions,
+        time.time,
+        settings().queue_visibility_seconds,
+    )
+
+
+@cache
+def dead_letter_office() -> DeadLetterOffice:
+    """Return what tells and redrives dead letters."""
+    names = settings()
+    urls = {
+        DeadLetterQueue.WORK: names.work_dead_letter_queue_url,
+        DeadLetterQueue.STREAM: names.stream_failures_queue_url,
+        DeadLetterQueue.SCHEDULES: names.schedule_failures_queue_url,
+    }
+    return DeadLetterOffice(
+        DeadLetterQueues(urls),
+        reconciler(),
+        work_states(),
+        work_queue(),
+        time.time,
+        names.queue_visibility_seconds,
+        MAINTENANCE_SECONDS,
+    )
 
 
 @cache

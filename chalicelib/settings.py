@@ -32,7 +32,10 @@ class Settings(BaseModel):
     tags_queue_url: Name
     staging_queue_url: Name
     work_dead_letter_queue_url: Name
+    schedule_failures_queue_url: Name
+    stream_failures_queue_url: Name
     account_probe_function: Name | None = None
+    maintenance_function: Name | None = None
     enable_region_filtering: bool = True
     inventory_interval_minutes: Minutes = 15
     tags_interval_minutes: Minutes = 60

@@ -15,6 +15,7 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from chalicelib.domain.accounts import Account, AccountKind, AccountStatus, Membership
+from chalicelib.domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
 from chalicelib.domain.extension import Refusal
 from chalicelib.domain.leases import DueWork, Lease, Outcome, Taken, WorkState
 from chalicelib.domain.regions import RegionStatus, ScanRecord
@@ -35,10 +36,12 @@ from chalicelib.errors import (
 )
 from chalicelib.services.accounts import AccountRegistry
 from chalicelib.services.active_region_filter import ActiveRegionFilter
+from chalicelib.services.dead_letters import DeadLetterOffice
 from chalicelib.services.inventory_query import InventoryQuery
 from chalicelib.services.inventory_sync import InventorySync
 from chalicelib.services.planning import Planner, SyncRequest
 from chalicelib.services.reactions import ScanReactions
+from chalicelib.services.reconciliation import Reconciler
 from chalicelib.services.refresh import Refresher
 from chalicelib.services.runs import RunReader
 from chalicelib.services.staging_sync import Limits, StagingSync
@@ -551,6 +554,45 @@ class FakeQueue:
         return [message.work for message in self.messages]
 
 
+class FakeDeadLetters:
+    """Dead letters by queue; those in hand are hidden until they are put back."""
+
+    def __init__(self) -> None:
+        self.letters: dict[DeadLetterQueue, list[Received]] = {queue: [] for queue in DeadLetterQueue}
+        self.in_hand: list[Received] = []
+
+    def receive(self, queue: DeadLetterQueue, most: int) -> list[Received]:
+        free = [letter for letter in self.letters[queue] if letter not in self.in_hand][: min(most, 10)]
+        self.in_hand += free
+        return free
+
+    def delete(self, queue: DeadLetterQueue, received: Received) -> None:
+        self.letters[queue] = [letter for letter in self.letters[queue] if letter != received]
+
+    def put_back(self, queue: DeadLetterQueue, received: Iterable[Received]) -> None:
+        back = list(received)
+        self.in_hand = [letter for letter in self.in_hand if letter not in back]
+
+    def waiting(self, queue: DeadLetterQueue) -> int:
+        return sum(letter not in self.in_hand for letter in self.letters[queue])
+
+    def add(self, queue: DeadLetterQueue, body: str, reason: str = "it failed") -> Received:
+        """Add a letter with such a body, and return it."""
+        number = sum(map(len, self.letters.values()))
+        work = work_of(body)
+        letter = DeadLetter(
+            message_id=f"letter-{number}",
+            queue=queue,
+            reason=reason,
+            body=body,
+            sent_at=factories.NOW,
+            received=1,
+            work=work.key if work else None,
+        )
+        self.letters[queue].append(Received(letter, f"receipt-{number}", body))
+        return self.letters[queue][-1]
+
+
 @dataclass
 class Fault:
     """An error that a service answers with: in which scope, for which server, how often, before or after its effect."""
@@ -779,6 +821,9 @@ class World:
         self.staging_sync = self.wired(StagingSync)
         self.reactions = self.wired(ScanReactions)
         self.refresher = self.wired(Refresher)
+        self.letters = FakeDeadLetters()
+        self.reconciler = self.wired(Reconciler)
+        self.office = self.wired(DeadLetterOffice, seconds=60)
         limit = timedelta(seconds=cadence.inventory + 300)
         self.query = self.wired(InventoryQuery, freshness_limit=limit)
 

@@ -192,7 +192,7 @@ def list_account_regions(request: AccountRequest, _: str) -> AccountRegions:
 
 def validate_account(request: AccountRequest, _: str) -> Validation:
     """Check the account's roles, and DRS in each region."""
-    answer = probe_client().ask("validate", accountId=request.account_id)
+    answer = probe_client().ask(probe="validate", accountId=request.account_id)
     checks = [Check.of(check) for check in answer["checks"]]
     ok = all(check.ok is not False for check in checks)
     return Validation(account_id=request.account_id, ok=ok, checks=checks)

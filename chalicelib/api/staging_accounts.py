@@ -83,13 +83,15 @@ def remove_staging_account(request: StagingAccountRequest, _: str) -> Membership
 
 def discover_staging_accounts(request: TargetRequest, _: str) -> Discovery:
     """Find staging accounts that the target extends from."""
-    return Discovery.of(probe_client().ask("discover", accountId=request.account_id))
+    return Discovery.of(probe_client().ask(probe="discover", accountId=request.account_id))
 
 
 def validate_staging_account(request: ValidateStagingAccount, _: str) -> StagingValidation:
     """Check whether a staging account's servers can be extended into a target."""
     answer = probe_client().ask(
-        "validate_staging", accountId=request.target_account_id, stagingAccountId=request.staging_account_id
+        probe="validate_staging",
+        accountId=request.target_account_id,
+        stagingAccountId=request.staging_account_id,
     )
     return StagingValidation.of(answer)
 

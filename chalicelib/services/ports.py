@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from ..domain.accounts import Access, Account, AccountKind, Membership
+from ..domain.dead_letters import DeadLetterQueue, Received
 from ..domain.extension import Refusal
 from ..domain.leases import DueWork, Lease, Outcome, Taken, WorkState
 from ..domain.regions import RegionStatus, ScanRecord
@@ -109,6 +110,15 @@ class Queue(Protocol):
     """Wake-up calls."""
 
     def send(self, messages: Iterable[WorkMessage]) -> None: ...
+
+
+class DeadLetters(Protocol):
+    """The dead-letter queues."""
+
+    def receive(self, queue: DeadLetterQueue, most: int) -> list[Received]: ...
+    def delete(self, queue: DeadLetterQueue, received: Received) -> None: ...
+    def put_back(self, queue: DeadLetterQueue, received: Iterable[Received]) -> None: ...
+    def waiting(self, queue: DeadLetterQueue) -> int: ...
 
 
 class Drs(Protocol):

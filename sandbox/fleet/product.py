@@ -22,6 +22,8 @@ SETTINGS = {
     "TAGS_QUEUE_URL": "TagsWorkUrl",
     "STAGING_QUEUE_URL": "StagingWorkUrl",
     "WORK_DEAD_LETTER_QUEUE_URL": "WorkDeadLettersUrl",
+    "SCHEDULE_FAILURES_QUEUE_URL": "ScheduleFailuresUrl",
+    "STREAM_FAILURES_QUEUE_URL": "StreamFailuresUrl",
 }
 """The product's settings by the stack outputs that hold them."""
 

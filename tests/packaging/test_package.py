@@ -110,6 +110,10 @@ EVENTS = {
         ({"operation": "sync_tags", "wait": 1}, lambda answer: answer["plannedScopes"] == 0),
         ({"operation": "nonsense"}, lambda answer: answer["error"] == "UNKNOWN_OPERATION"),
     ],
+    "maintenance": [
+        ({"task": "reconcile"}, lambda answer: answer["registered"] == []),
+        ({"task": "nonsense"}, lambda answer: answer["error"] == "INVALID_REQUEST"),
+    ],
     "account_probe": [
         ({"probe": "validate", "accountId": "222222222222"}, lambda answer: answer["error"] == "NOT_FOUND"),
         ({"probe": "nonsense"}, lambda answer: answer["error"] == "INVALID_REQUEST"),

@@ -10,7 +10,7 @@ from sandbox.cloud.packaging import REPO
 CONFIG = json.loads((REPO / ".chalice" / "config.json").read_text())
 STAGE = CONFIG["stages"]["dev"]
 EVENT_TYPES = ("SQS", "DynamoDB", "Schedule")
-WITHOUT_EVENT = {"APIHandler", "Operations", "AccountProbe"}
+WITHOUT_EVENT = {"APIHandler", "Operations", "AccountProbe", "Maintenance"}
 """Woken by API Gateway or invoked directly."""
 
 

@@ -30,6 +30,7 @@ ONLY_READ_THE_INVENTORY = {
     "TagsSchedule",
     "StagingSchedule",
     "ScanStream",
+    "Maintenance",
 }
 
 
@@ -189,6 +190,9 @@ def test_only_who_reads_a_queue_may_take_messages_off_it(granted):
         ("InventoryWorker", "InventoryWork"),
         ("TagsWorker", "TagsWork"),
         ("StagingWorker", "StagingWork"),
+        ("Maintenance", "WorkDeadLetters"),
+        ("Maintenance", "ScheduleFailures"),
+        ("Maintenance", "StreamFailures"),
     }
 
 

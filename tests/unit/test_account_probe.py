@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib import bootstrap
 from chalicelib.adapters.drs import DrsProbe
-from chalicelib.adapters.probe_client import ProbeClient
+from chalicelib.adapters.function_client import FunctionClient
 from chalicelib.adapters.sessions import CustomerSessions, hub_client
 from chalicelib.domain.accounts import Access, AccountKind
 from chalicelib.domain.scopes import Scope
@@ -238,18 +238,18 @@ class TestClient:
 
     def test_the_answer_is_handed_on(self, answers):
         answers({"checks": []})
-        assert ProbeClient("probe").ask("validate", accountId=TARGET) == {"checks": []}
+        assert FunctionClient("probe").ask(probe="validate", accountId=TARGET) == {"checks": []}
 
     @pytest.mark.parametrize(("code", "error"), [("NOT_FOUND", NotFound), ("INVALID_REQUEST", InvalidRequest)])
     def test_what_the_probe_found_wrong_is_the_caller_s(self, answers, code, error):
         answers({"error": code, "message": "no such account"})
         with pytest.raises(error, match="no such account"):
-            ProbeClient("probe").ask("validate", accountId=TARGET)
+            FunctionClient("probe").ask(probe="validate", accountId=TARGET)
 
     def test_a_function_that_fails_is_an_error(self, answers):
         answers({"errorMessage": "it timed out"}, FunctionError="Unhandled")
         with pytest.raises(DrsActiveRegionsError, match="it timed out"):
-            ProbeClient("probe").ask("validate", accountId=TARGET)
+            FunctionClient("probe").ask(probe="validate", accountId=TARGET)
 
     def test_a_function_without_the_setting_says_so(self, deployed, monkeypatch):
         monkeypatch.delenv("ACCOUNT_PROBE_FUNCTION", raising=False)

@@ -1,4 +1,4 @@
-"""Invokes the account-probe function: the API itself may enter no customer account."""
+"""Invokes the functions that do for the API what it may not do itself: enter customer accounts, mend tables."""
 
 import json
 from typing import Any
@@ -13,21 +13,20 @@ ERRORS: dict[str, type[DrsActiveRegionsError]] = {
 }
 
 
-class ProbeClient:
-    """Asks the account-probe function and waits for its answer."""
+class FunctionClient:
+    """Asks one function and waits for its answer."""
 
     def __init__(self, function_name: str) -> None:
         self._function_name = function_name
 
-    def ask(self, probe: str, **parameters: str) -> dict[str, Any]:
-        """Return the answer to `probe`.
+    def ask(self, **event: Any) -> dict[str, Any]:
+        """Return the function's answer to `event`.
 
         Raises:
-            InvalidRequest, NotFound: as the probe found.
+            InvalidRequest, NotFound, TableUnavailable: as the function found.
             DrsActiveRegionsError: where the function failed.
         """
-        payload = json.dumps({"probe": probe, **parameters}).encode()
-        answer = hub_client("lambda").invoke(FunctionName=self._function_name, Payload=payload)
+        answer = hub_client("lambda").invoke(FunctionName=self._function_name, Payload=json.dumps(event).encode())
         body: dict[str, Any] = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise DrsActiveRegionsError(f"{self._function_name} failed: {body.get('errorMessage')}")

@@ -1,0 +1,56 @@
+"""The maintenance function: invoked by the API with `{"task": ...}`; redrives dead letters, reconciles the tables."""
+
+from collections.abc import Callable
+from typing import Any
+
+from chalice import Blueprint
+
+from ..api.answers import error_body
+from ..bootstrap import dead_letter_office, reconciler
+from ..domain.dead_letters import DeadLetterQueue
+from ..errors import DrsActiveRegionsError, InvalidRequest
+from ..observability import observed
+
+blueprint = Blueprint(__name__)
+
+Body = dict[str, Any]
+
+
+@blueprint.lambda_function(name="maintenance")
+@observed
+def maintain(event: Body, _: Any) -> Body:
+    """Carry out the task that `event` names; what the caller can do something about is an answer."""
+    task = TASKS.get(str(event.get("task")))
+    try:
+        if task is None:
+            raise InvalidRequest(f"task: unknown; known are {', '.join(sorted(TASKS))}")
+        return task(event)
+    except DrsActiveRegionsError as error:
+        body, _status = error_body(error)
+        return body
+
+
+def _list(event: Body) -> Body:
+    letters = dead_letter_office().tell(DeadLetterQueue(event["queue"]), event["limit"])
+    return {"deadLetters": [letter.model_dump(mode="json", by_alias=True) for letter in letters]}
+
+
+def _redrive(event: Body) -> Body:
+    done = dead_letter_office().redrive(DeadLetterQueue(event["queue"]), event["limit"], discard=event["discard"])
+    told = {
+        name: [letter.model_dump(mode="json", by_alias=True) for letter in letters]
+        for name, letters in (("redriven", done.redriven), ("discarded", done.discarded), ("left", done.left))
+    }
+    mended = done.reconciliation.model_dump(mode="json", by_alias=True) if done.reconciliation else None
+    return {**told, "more": done.more, "reconciliation": mended}
+
+
+def _reconcile(_: Body) -> Body:
+    return reconciler().reconcile().model_dump(mode="json", by_alias=True)
+
+
+TASKS: dict[str, Callable[[Body], Body]] = {
+    "list_dead_letters": _list,
+    "redrive_dead_letters": _redrive,
+    "reconcile": _reconcile,
+}

@@ -1,0 +1,114 @@
+"""Dead letters: looking at them, and redriving them once what stood in the way is gone.
+
+Safe to repeat: work is asked for before its letter is deleted, and asking twice is one more run.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
+from ..observability import logger
+from .asking import ask_for
+from .ports import Clock, DeadLetters, Queue, WorkStates
+from .reconciliation import Reconciler, Reconciliation
+
+
+class Redriven(NamedTuple):
+    """What became of the letters of a queue.
+
+    Attributes:
+        redriven: letters whose work was asked for again, or whose loss was made good.
+        discarded: letters that can never be worked off, deleted on request.
+        left: letters that can never be worked off and stay.
+        more: whether letters may be left that were not looked at: time or the limit ran out.
+        reconciliation: what was mended, where stream failures were redriven.
+    """
+
+    redriven: list[DeadLetter]
+    discarded: list[DeadLetter]
+    left: list[DeadLetter]
+    more: bool
+    reconciliation: Reconciliation | None = None
+
+
+class DeadLetterOffice:
+    """Tells and redrives dead letters.
+
+    Args:
+        seconds: how long one call goes on taking letters.
+    """
+
+    def __init__(
+        self,
+        letters: DeadLetters,
+        reconciler: Reconciler,
+        work_states: WorkStates,
+        queue: Queue,
+        clock: Clock,
+        redeliver_after: int,
+        seconds: int,
+    ) -> None:
+        self._letters = letters
+        self._reconciler = reconciler
+        self._work_states = work_states
+        self._queue = queue
+        self._clock = clock
+        self._redeliver_after = redeliver_after
+        self._seconds = seconds
+
+    def tell(self, queue: DeadLetterQueue, limit: int) -> list[DeadLetter]:
+        """Return up to `limit` letters of `queue`, and put them back."""
+        received = list(self._take(queue, limit))
+        self._letters.put_back(queue, received)
+        return [one.letter for one in received]
+
+    def redrive(self, queue: DeadLetterQueue, limit: int, *, discard: bool = False) -> Redriven:
+        """Have up to `limit` letters of `queue` made good, and delete them.
+
+        Work is asked for again. For stream failures everything is reconciled: the letters name places in the stream,
+        whose records may be gone. A schedule's tick is not played again: what was due then is due now.
+
+        Args:
+            queue: which letters.
+            limit: how many.
+            discard: whether to delete letters that can never be worked off; else they stay.
+        """
+        good: list[Received] = []
+        bad: list[Received] = []
+        received = list(self._take(queue, limit))
+        mended = self._reconciler.reconcile() if queue is DeadLetterQueue.STREAM and received else None
+        for one in received:
+            (good if queue is not DeadLetterQueue.WORK or self._asked_again(one) else bad).append(one)
+        for one in [*good, *(bad if discard else [])]:
+            self._letters.delete(queue, one)
+            logger.info("dead letter deleted", queue=queue, letter=one.letter.item())
+        if not discard:
+            self._letters.put_back(queue, bad)
+        told = [one.letter for one in bad]
+        return Redriven(
+            redriven=[one.letter for one in good],
+            discarded=told if discard else [],
+            left=[] if discard else told,
+            more=len(received) == limit or self._letters.waiting(queue) > 0,
+            reconciliation=mended,
+        )
+
+    def _asked_again(self, received: Received) -> bool:
+        """Ask for the work of a letter; False where it names none."""
+        work = work_of(received.body)
+        if work is None:
+            return False
+        again = int(self._clock()) + self._redeliver_after
+        ask_for([work], self._work_states, self._queue, again)
+        return True
+
+    def _take(self, queue: DeadLetterQueue, limit: int) -> Iterator[Received]:
+        """Yield up to `limit` letters, until none comes or time runs out."""
+        until = self._clock() + self._seconds
+        taken = 0
+        while taken < limit and self._clock() < until:
+            some = self._letters.receive(queue, limit - taken)
+            if not some:
+                return
+            taken += len(some)
+            yield from some
