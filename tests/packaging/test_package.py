@@ -238,7 +238,7 @@ def setting(name, value, endpoint):
     if name.endswith("_URL"):
         return f"{endpoint}/111111111111/{name}"
     return {"HUB_ACCOUNT_ID": "111111111111", "ENABLE_REGION_FILTERING": "true"}.get(
-        name, "60" if name.endswith("_MINUTES") else name.lower()
+        name, "60" if name.endswith(("_MINUTES", "_PER_SECOND")) else name.lower()
     )
 
 
