@@ -1,6 +1,7 @@
 """The adapters of customer accounts' services and of the queues, on moto and the simulated DRS."""
 
 import secrets
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -303,6 +304,19 @@ class TestPacing:
             reader.look(account(), REGION)
         assert raised.value.code == "ExpiredTokenException"
         reader.look(account(), REGION)
+        assert CALLS.since(mark)["sts:AssumeRole"] == 2
+
+
+    def test_credentials_that_expire_in_the_middle_of_a_scan_are_renewed(self, cloud):
+        cloud("/settings", {"pageCap": 1, "defaultPageSize": 1})
+        servers(cloud, 3)
+        sessions = CustomerSessions(HUB, 1, 1000)
+        listing, mark = DrsReader(sessions).source_servers(account(), REGION), CALLS.mark()
+        found = [next(listing)]
+        [session] = sessions._sessions.values()
+        session.get_credentials()._expiry_time = datetime.now(UTC) + timedelta(minutes=5)
+        found += list(listing)
+        assert len({server["sourceServerID"] for server in found}) == 3
         assert CALLS.since(mark)["sts:AssumeRole"] == 2
 
 
