@@ -358,11 +358,13 @@ class FakeWorkStates:
             item.wanted = (item.wanted or 0) + 1
             return item.wanted
 
-    def retire(self, due: DueWork) -> None:
+    def retire(self, due: DueWork) -> bool:
         with self._lock:
             item = self.items.get(due.work)
-            if item is not None and item.next_due_at == due.next_due_at:
-                item.next_due_at = None
+            if item is None or item.next_due_at != due.next_due_at or item.wanted not in (None, item.done):
+                return False
+            item.next_due_at = None
+            return True
 
     def take(self, work: WorkId, now: int, until: int) -> Taken | None:
         with self._lock:

@@ -144,13 +144,20 @@ class WorkStateTable:
             return True
         return False
 
-    def retire(self, due: DueWork) -> None:
-        """Take work out of the index until it is asked for; nothing happens where it changed meanwhile."""
+    def retire(self, due: DueWork) -> bool:
+        """Take work out of the index until it is asked for; False where it changed meanwhile, or is still wanted."""
         try:
-            self._update(due.work, "REMOVE nextDueAt", {":seen": due.next_due_at}, "nextDueAt = :seen")
+            self._update(
+                due.work,
+                "REMOVE nextDueAt",
+                {":seen": due.next_due_at},
+                "nextDueAt = :seen AND (attribute_not_exists(wanted) OR done = wanted)",
+            )
         except ClientError as error:
-            if dynamodb.code(error) != "ConditionalCheckFailedException":
-                raise
+            if dynamodb.code(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
 
     def fail(self, lease: Lease, error: str, due_again: int) -> None:
         """Give the lease back undone, with the reason; nothing happens where a newer epoch has begun."""

@@ -111,7 +111,9 @@ class Planner:
         due = list(self._work_states.due(kind, now + slack(self._cadence.interval(kind))))
         active = set(decision.regions)
         chosen = [work for work in due if kind is WorkKind.INVENTORY or work.work.scope.region in active]
-        _at_once(self._work_states.retire, set(due) - set(chosen))
+        idle = sorted(set(due) - set(chosen))
+        retired = _at_once(self._work_states.retire, idle)
+        chosen += [work for work, out in zip(idle, retired, strict=True) if not out]  # still wanted: to be settled
         claims = _at_once(lambda work: self._work_states.claim(work, now, now + self._redeliver_after), chosen)
         mine = [(work, wanted) for work, wanted in zip(chosen, claims, strict=True) if wanted is not None]
         probes = sum(work.probe for work, _ in mine)

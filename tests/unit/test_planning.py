@@ -90,6 +90,16 @@ class TestTick:
         assert world.work_states.items[WorkId(WorkKind.TAGS, gone)].next_due_at is None
         assert run.mode is RunMode.DUE
 
+    def test_work_that_is_still_wanted_is_settled_where_its_region_is_not_active_any_more(self, world):
+        world.sync(WorkKind.TAGS, scopes=[SCOPE])
+        world.queue.messages.clear()  # as a message that went to the dead-letter queue
+        world.drs.remove(wire_server("s-1")["arn"])
+        world.scan()
+        world.clock.advance(1800)
+        world.cycle(WorkKind.TAGS)
+        item = world.work_states.items[work(WorkKind.TAGS)]
+        assert (item.done, item.next_due_at) == (item.wanted, None)
+
     def test_messages_carry_the_status_version_they_were_planned_from(self, world):
         world.clock.advance(900)
         world.tick()

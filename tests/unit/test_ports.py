@@ -298,6 +298,18 @@ class TestWorkStates:
         states.retire(seen)
         assert state_of(states).next_due_at == AGAIN
 
+    @pytest.mark.parametrize("begun", [False, True])
+    def test_work_that_is_still_wanted_is_not_retired(self, states, begun):
+        if begun:
+            states.register(work(), due=EPOCH)
+        states.ask(work(), AGAIN)
+        seen = next(iter(states.due(WorkKind.INVENTORY, AGAIN)))
+        assert not states.retire(seen)
+        states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(AGAIN), AGAIN)
+        assert states.retire(seen)
+        assert not states.retire(seen)
+        assert state_of(states).next_due_at is None
+
     def test_due_work_is_told_by_kind(self, states):
         for kind in WorkKind:
             states.register(work(kind), due=EPOCH)
