@@ -6,6 +6,7 @@ DrsActiveRegionsError
 ├── NotFound                an unknown account, server, run                         (HTTP 404)
 ├── AlreadyExists           what is to be created is there                          (HTTP 409)
 ├── LeaseLost               a newer epoch has begun: stop, and write nothing
+├── RowChanged              a row is not what the update was made from any more
 ├── TableUnavailable        a table could not be read
 └── ServiceError            a customer account's service did not do what was asked
     ├── Throttled           asked too often, `retry_after_seconds` where the service says it
@@ -49,6 +50,10 @@ class AlreadyExists(DrsActiveRegionsError):
 
 class LeaseLost(DrsActiveRegionsError):
     """A newer epoch of the same work has begun; nothing was written."""
+
+
+class RowChanged(DrsActiveRegionsError):
+    """A row is not what an update was made from any more; nothing of its transaction was written."""
 
 
 class TableUnavailable(DrsActiveRegionsError):

@@ -32,6 +32,7 @@ from chalicelib.errors import (
     NotFound,
     Refused,
     ResourceNotFound,
+    RowChanged,
     TableUnavailable,
 )
 from chalicelib.services.accounts import AccountRegistry
@@ -231,6 +232,11 @@ class FakeInventory:
         """Return whether the row is another account's."""
         item = self.items.get((update.source_server_id, update.scope.region), {})
         return item.get("accountId", update.scope.account_id) != update.scope.account_id
+
+    def outdated(self, update: UpdateServer) -> bool:
+        """Return whether the row is not what the update was made from."""
+        item = self.items.get((update.source_server_id, update.scope.region), {})
+        return update.seen_hash is not None and (self.refuses(update) or item.get("drsHash") != update.seen_hash)
 
     def put(self, update: UpdateServer) -> None:
         key = (update.source_server_id, update.scope.region)
@@ -518,6 +524,8 @@ class FakeWriter:
         if not self._work_states.holds(lease):
             raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over")
         for write in writes:
+            if isinstance(write, UpdateServer) and self._inventory.outdated(write):
+                raise RowChanged(f"{write.source_server_id} is not what it was when it was read")
             if isinstance(write, UpdateServer) and self._inventory.refuses(write):
                 raise DrsActiveRegionsError(f"{write.source_server_id} is filed under another account")
         for write in writes:

@@ -12,7 +12,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from ..domain.leases import Lease
 from ..domain.regions import ScanRecord
 from ..domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
-from ..errors import DrsActiveRegionsError, LeaseLost
+from ..errors import DrsActiveRegionsError, LeaseLost, RowChanged
 from . import dynamodb
 from .telemetry_table import to_item
 from .work_state_table import WorkStateTable
@@ -39,6 +39,7 @@ class FencedWrites:
 
         Raises:
             LeaseLost: where a newer epoch has begun; transactions before stand, and the newer epoch sees them.
+            RowChanged: where a row has not the hash that its update was made from; transactions before stand.
         """
         check = self._work_state.epoch_check(lease)
         for some in dynamodb.chunks(writes, ROWS_PER_TRANSACTION):
@@ -60,8 +61,7 @@ class FencedWrites:
             if codes and codes[0] == "ConditionalCheckFailed":
                 raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over") from None
             if "ConditionalCheckFailed" in codes:
-                key = actions[codes.index("ConditionalCheckFailed")]["Update"]["Key"]
-                raise DrsActiveRegionsError(f"{dynamodb.unmarshal(key)} is filed under another account") from error
+                raise _refused(actions[codes.index("ConditionalCheckFailed")]["Update"]) from error
             if {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"} & set(codes):
                 raise _Conflict from error
             raise
@@ -83,6 +83,10 @@ class FencedWrites:
         """Return the update of one row: given attributes only, and only of the account's own row."""
         names = {"#accountId": "accountId"}
         values: dict[str, Any] = {":account": update.scope.account_id}
+        condition = "attribute_not_exists(#accountId) OR #accountId = :account"
+        if update.seen_hash is not None:
+            condition = f"({condition}) AND drsHash = :seen"
+            values[":seen"] = update.seen_hash
         sets, removes = [], []
         for number, (name, value) in enumerate({**update.first, **update.values}.items()):
             names[f"#{number}"] = name
@@ -98,10 +102,18 @@ class FencedWrites:
                 {"sourceServerID": update.source_server_id, "replicationRegion": update.scope.region}
             ),
             "UpdateExpression": f"SET {', '.join(sets)}" + (f" REMOVE {', '.join(removes)}" if removes else ""),
-            "ConditionExpression": "attribute_not_exists(#accountId) OR #accountId = :account",
+            "ConditionExpression": condition,
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": dynamodb.marshal(values),
         }
+
+
+def _refused(update: dict[str, Any]) -> DrsActiveRegionsError:
+    """Return why the condition of a row's update did not hold."""
+    key = dynamodb.unmarshal(update["Key"])
+    if ":seen" in update["ExpressionAttributeValues"]:
+        return RowChanged(f"{key} is not what it was when it was read")
+    return DrsActiveRegionsError(f"{key} is filed under another account")
 
 
 def _put(table: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -11,13 +11,15 @@ from .servers import Telemetry
 class UpdateServer(NamedTuple):
     """Set attributes of one server's row; a value of None removes the attribute.
 
-    `first` holds attributes that are set only where the row has none yet.
+    `first` holds attributes that are set only where the row has none yet. Where `seen_hash` is given, the update holds
+    only while that is the row's `drsHash`: what it was made from is still what the row says.
     """
 
     source_server_id: str
     scope: Scope
     values: dict[str, Any]
     first: dict[str, Any] = {}
+    seen_hash: str | None = None
 
 
 class ScopeTelemetry(NamedTuple):

@@ -21,7 +21,7 @@ from ..domain.servers import DISCONNECTED, FAILBACK, InstanceState, ServerRow, c
 from ..domain.tags import TagChange
 from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import UpdateServer, Write
-from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, ServiceError, Throttled
+from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, RowChanged, ServiceError, Throttled
 from .active_region_filter import ActiveRegionFilter
 from .ports import Accounts, CallCount, Clock, DrsChanges, Inventory, Scans, Telemetries, WorkStates, Writer
 
@@ -146,23 +146,32 @@ class TagSync:
             change = _Change(self._drs, account, lease.work.scope.region, lambda: self._clock() > lease.stop_at)
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 errors = list(pool.map(change, some))
-            self._writer.write(lease, self._outcomes(lease.work.scope, some, errors))
+            self._record(lease, some, errors)
             failures += [(plan.row, error) for plan, error in zip(some, errors, strict=True) if error is not None]
             if any(isinstance(error, SCOPE_WIDE) for error in errors):
                 why = ServiceError("not tried: the servers before it were refused", "NOT_TRIED")
                 return failures + [(plan.row, why) for plan in left]
         return failures
 
-    def _outcomes(self, scope: Scope, plans: list[Planned], errors: list[ServiceError | None]) -> list[Write]:
-        """Return the rows' updates: tags where they were written, ownership where they may have been."""
-        now = self._now()
-        written = [_recorded(plan, scope, now) for plan, error in zip(plans, errors, strict=True) if error is None]
+    def _record(self, lease: Lease, plans: list[Planned], errors: list[ServiceError | None]) -> None:
+        """Write down the tags that were written, and ownership where they may have been.
+
+        Where a scan has written a row meanwhile, what it says stands and only ownership is written: that scan, or the
+        next one, sees the tags as DRS has them.
+        """
+        scope, now = lease.work.scope, self._now()
+        ended = list(zip(plans, errors, strict=True))
+        made = [plan for plan, error in ended if error is None]
         unclear = [
             _owned(plan.row, {*plan.row.managed_tag_keys, *plan.change.managed}, scope, now)
-            for plan, error in zip(plans, errors, strict=True)
+            for plan, error in ended
             if error is not None and not isinstance(error, WITHOUT_EFFECT)
         ]
-        return [*written, *unclear]
+        try:
+            self._writer.write(lease, [*(_recorded(plan, scope, now) for plan in made), *unclear])
+        except RowChanged:
+            owned = [_owned(plan.row, set(plan.change.managed), scope, now) for plan in made]
+            self._writer.write(lease, [*owned, *unclear])
 
     def _settle(self, taken: Taken, rows: list[ServerRow]) -> list[ServerRow]:
         """Return `rows` with what a run that died was about to write among their managed keys, and record it."""
@@ -290,7 +299,7 @@ def _recorded(plan: Planned, scope: Scope, now: datetime) -> Write:
         "managedTagKeys": plan.change.managed,
         "lastUpdated": iso(now),
     }
-    return UpdateServer(plan.row.source_server_id, scope, values)
+    return UpdateServer(plan.row.source_server_id, scope, values, seen_hash=plan.row.drs_hash)
 
 
 def _described(plan: Planned) -> dict[str, object]:

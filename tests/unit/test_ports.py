@@ -15,7 +15,7 @@ from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import InventoryIndex, Partition, Position, Telemetry
 from chalicelib.domain.work import WorkKind
 from chalicelib.domain.writes import ForgetScan, ForgetTelemetry, UpdateServer
-from chalicelib.errors import AlreadyExists, DrsActiveRegionsError, LeaseLost, NotFound
+from chalicelib.errors import AlreadyExists, DrsActiveRegionsError, LeaseLost, NotFound, RowChanged
 
 from ..factories import (
     EPOCH,
@@ -381,6 +381,17 @@ class TestFencedWrites:
         assert not isinstance(refused.value, LeaseLost)
         assert ports.inventory.read([("s-1", REGION)])["s-1"].account_id == TARGET
         assert ports.scans.read(theirs) is None
+
+    def test_an_update_of_a_row_that_changed_since_it_was_read_is_refused(self, ports):
+        lease = ports.leased()
+        ports.writer.write(lease, [row_update("s-1", drsHash="one")])
+        ports.writer.write(lease, [UpdateServer("s-1", SCOPE, {"drsHash": "two"}, seen_hash="one")])
+        late = UpdateServer("s-1", SCOPE, {"drsHash": "three"}, seen_hash="one")
+        for outdated in (late, late._replace(source_server_id="s-2"), late._replace(scope=Scope(OTHER, REGION))):
+            with pytest.raises(RowChanged):
+                ports.writer.write(lease, [row_update("s-3"), outdated])
+        assert ports.inventory.read([("s-1", REGION)])["s-1"].drs_hash == "two"
+        assert ports.inventory.read([("s-2", REGION), ("s-3", REGION)]) == {}
 
     def test_a_lost_epoch_writes_nothing(self, ports):
         slow = ports.leased()

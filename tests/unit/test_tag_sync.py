@@ -4,6 +4,7 @@ import pytest
 
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.regions import ScopeState
+from chalicelib.domain.servers import content_hash
 from chalicelib.domain.work import WorkKind
 from chalicelib.domain.writes import ScopeTelemetry, UpdateServer
 from chalicelib.errors import AccessDenied, ResourceNotFound, ServiceError, Throttled
@@ -281,3 +282,35 @@ def _then_fail(call):
         raise LOST_ANSWER
 
     return run
+
+
+class TestAScanInBetween:
+    """A scan writes the row while the tag worker is between DRS and the inventory."""
+
+    @pytest.fixture
+    def interrupted(self, world):
+        """A tag run in the middle of which others change the server, and a scan finds both changes."""
+        tag = world.drs.tag
+
+        def tag_and_be_scanned(account, region, arn, tags):
+            tag(account, region, arn, tags)
+            world.drs.get(arn)["tags"]["owner"] = "others"
+            world.drs.get(arn)["sourceProperties"]["identificationHints"]["hostname"] = "renamed"
+            world.scan()
+
+        world.drs.tag = tag_and_be_scanned
+        sync(world)
+        world.drs.tag = tag
+        return world
+
+    def test_what_it_found_is_not_overwritten_by_what_the_tag_worker_had_read(self, interrupted):
+        interrupted.scan()
+        row = interrupted.inventory.row("s-1")
+        assert (row.hostname, row.drs_tags) == ("renamed", tags_of(interrupted))
+        assert row.drs_hash == content_hash(row.drs())
+
+    def test_the_tags_are_this_product_s_all_the_same(self, interrupted):
+        assert interrupted.inventory.row("s-1").managed_tag_keys == ["Name", "env"]
+        retag(interrupted, {})
+        sync(interrupted)
+        assert tags_of(interrupted) == {"team": "a", "owner": "others"}
