@@ -7,10 +7,10 @@ when. Waiting is left to the adapter (`Fault.latency_seconds`), because an event
 import random
 import re
 import threading
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from pydantic.alias_generators import to_camel
@@ -32,11 +32,12 @@ Regex = Annotated[str, AfterValidator(_regex)]
 class FaultRule(BaseModel):
     """What to do to which calls. JSON names are camelCase; the Python names are accepted too.
 
-    `service`, `operation`, `account` and `region` are regular expressions that must match in full. `rate` is the
-    probability that a matching call is hit, `times` the number of hits before the rule is spent. A hit waits
-    `latency_seconds`, then answers `error` (None: only the wait). With `after_effect` the operation takes effect first:
-    the caller sees the failure, or runs into its own time-out during the wait, while the work is done.
-    `status` is needed only for an error code that the service's model does not know.
+    `service`, `operation`, `account`, `region` and `caller` (the ARN of who calls: an assumed role's session, a
+    root) are regular expressions that must match in full. `rate` is the probability that a matching call is hit,
+    `times` the number of hits before the rule is spent. A hit waits `latency_seconds`, then answers `error` (None: only
+    the wait). With `after_effect` the operation takes effect first: the caller sees the failure, or runs into its own
+    time-out during the wait, while the work is done. `status` is needed only for an error code that the service's model
+    does not know. `members` are those that the error has besides its message, such as CancellationReasons.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
@@ -45,6 +46,7 @@ class FaultRule(BaseModel):
     operation: Regex = ".*"
     account: Regex = ".*"
     region: Regex = ".*"
+    caller: Regex = ".*"
     error: str | None = None
     message: str = "Injected by the sandbox"
     status: Annotated[int, Field(ge=400, le=599)] | None = None
@@ -53,14 +55,16 @@ class FaultRule(BaseModel):
     latency_seconds: NonNegativeFloat = 0.0
     retry_after_seconds: NonNegativeInt | None = None
     after_effect: bool = False
+    members: dict[str, Any] = {}
 
-    def matches(self, service: str, operation: str, account: str, region: str) -> bool:
-        """Return whether a call of `operation` by `account` in `region` is this rule's business."""
+    def matches(self, service: str, operation: str, account: str, region: str, caller: str = "") -> bool:
+        """Return whether a call of `operation` by `caller`, of `account`, in `region` is this rule's business."""
         pairs = (
             (self.service, service),
             (self.operation, operation),
             (self.account, account),
             (self.region, region),
+            (self.caller, caller),
         )
         return all(_compiled(pattern).fullmatch(text) for pattern, text in pairs)
 
@@ -81,6 +85,7 @@ class Fault:
     status: int | None = None
     retry_after_seconds: int | None = None
     after_effect: bool = False
+    members: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_FAULT = Fault()
@@ -113,7 +118,7 @@ class FaultRules:
         with self._lock:
             return list(zip(self._rules, self._hits, strict=True))
 
-    def decide(self, service: str, operation: str, account: str, region: str) -> Fault:
+    def decide(self, service: str, operation: str, account: str, region: str, caller: str = "") -> Fault:
         """Return what this call has to suffer. Waits of several rules add up; the first error wins.
 
         A rule that loses its error to an earlier one is not hit, so that its `times` are kept for later calls.
@@ -121,14 +126,14 @@ class FaultRules:
         if not self._rules:
             return NO_FAULT
         with self._lock:
-            return _combined(self._hit_rules(service, operation, account, region))
+            return _combined(self._hit_rules((service, operation, account, region, caller)))
 
-    def _hit_rules(self, service: str, operation: str, account: str, region: str) -> list[FaultRule]:
+    def _hit_rules(self, call: tuple[str, str, str, str, str]) -> list[FaultRule]:
         hit: list[FaultRule] = []
         for index, rule in enumerate(self._rules):
             spent = rule.times is not None and self._hits[index] >= rule.times
             beaten = rule.error is not None and any(earlier.error for earlier in hit)
-            if spent or beaten or not rule.matches(service, operation, account, region):
+            if spent or beaten or not rule.matches(*call):
                 continue
             if rule.rate < 1 and self._random.random() >= rule.rate:
                 continue
@@ -149,6 +154,7 @@ def _combined(hit: list[FaultRule]) -> Fault:
         status=failing.status,
         retry_after_seconds=failing.retry_after_seconds,
         after_effect=failing.after_effect,
+        members=failing.members,
     )
 
 

@@ -1,6 +1,7 @@
 """The control API under `/_sim/`: the cloud's own requests, and the simulated DRS's for everything else.
 
-The cloud's own: `GET health`, `GET tables`, `GET|POST|PATCH ec2/instances`, `POST schedules`.
+The cloud's own: `GET health`, `GET tables`, `GET|POST|PATCH ec2/instances`, `POST schedules`,
+`POST workers/kill`.
 """
 
 import json
@@ -10,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sandbox.cloud import ec2_instances, schedules
+from sandbox.cloud import ec2_instances, schedules, workers
 from sandbox.cloud.table_writes import TableWrites
 from sandbox.drs.control import control as drs_control
 
@@ -33,13 +34,13 @@ def mounted(inner: AsgiApp, writes: TableWrites) -> AsgiApp:
             await inner(scope, receive, send)
             return
         query = scope.get("query_string", b"").decode()
-        status, content = answer(scope["method"], scope["path"].rstrip("/"), query, await _body(receive), writes)
+        status, content = await answer(scope["method"], scope["path"].rstrip("/"), query, await _body(receive), writes)
         await _send_json(send, status, content)
 
     return app
 
 
-def answer(method: str, path: str, query: str, body: bytes, writes: TableWrites) -> Answer:
+async def answer(method: str, path: str, query: str, body: bytes, writes: TableWrites) -> Answer:
     """Return status and content of a control request."""
     try:
         match method, path:
@@ -55,6 +56,8 @@ def answer(method: str, path: str, query: str, body: bytes, writes: TableWrites)
                 return 200, {"changed": ec2_instances.change(ec2_instances.Changes.validate_json(body))}
             case "POST", "/_sim/schedules":
                 return 200, {"due": schedules.make_due(schedules.Due.model_validate_json(body))}
+            case "POST", "/_sim/workers/kill":
+                return 200, {"killed": await workers.kill(workers.Kill.model_validate_json(body))}
         content = json.loads(body) if body else None
     except (ValidationError, ValueError) as error:
         return 400, {"error": str(error)}

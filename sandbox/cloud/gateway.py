@@ -5,6 +5,7 @@ through here untouched, except those that IAM refused before DRS saw them: they 
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from typing import Any
 
 from ministack import app as ministack_app
 from ministack.core import iam_actions, router
+from ministack.core.iam_evaluator import request_caller_arn
 from ministack.core.responses import get_account_id
 
 from sandbox.cloud.table_writes import TableWrites
@@ -81,7 +83,8 @@ class Gateway:
             operation = operation_of(service, method, path, headers, parameters)
         else:
             operation = operation_of(service, method, path, headers, parameters)
-            fault = self.faults.decide(service, operation, account, region)
+            caller = request_caller_arn(headers, query)
+            fault = self.faults.decide(service, operation, account, region, caller)
             response = await _with_fault(fault, dispatch, service, headers, request_id)
         self._record(service, operation, account, region, body, failed=response[0] >= 400)
         return response
@@ -123,8 +126,15 @@ def _error(fault: Fault, service: str, headers: Headers, request_id: str) -> Res
         service, "", "", request_id, error_code=code, message=fault.message, headers=headers
     )
     status = fault.status or next((status for pattern, status in STATUS_BY_CODE if pattern.search(code)), 400)
+    if fault.members:
+        body = _with_members(body, fault.members)
     retry_after = {} if fault.retry_after_seconds is None else {"Retry-After": str(fault.retry_after_seconds)}
     return status, {**response_headers, **retry_after, "x-amzn-requestid": request_id}, body
+
+
+def _with_members(body: bytes, members: Mapping[str, Any]) -> bytes:
+    """Return an error's body with further members of its shape; only the protocols with JSON can carry them."""
+    return json.dumps({**json.loads(body), **members}).encode()
 
 
 def operation_of(

@@ -20,7 +20,7 @@ Answer = Generator[float, None, Reply]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request whose caller is known; `path` is percent-decoded."""
+    """A request whose caller is known; `path` is percent-decoded, `caller` an ARN, where the host knows it."""
 
     account: str
     region: str
@@ -28,6 +28,7 @@ class Request:
     path: str
     query: Mapping[str, Sequence[str]]
     body: bytes
+    caller: str = ""
 
 
 class Frontend:
@@ -44,7 +45,7 @@ class Frontend:
         An adapter waits as its host allows: `asyncio.sleep` in an event loop, `time.sleep` in a thread.
         """
         name = _operation_name(request)
-        fault = self._faults.decide(SERVICE, name, request.account, request.region)
+        fault = self._faults.decide(SERVICE, name, request.account, request.region, request.caller)
         failed = True  # a caller who leaves during the wait has seen no success
         try:
             reply = yield from self._suffering(fault, request)
@@ -93,5 +94,6 @@ def _operation_name(request: Request) -> str:
 def _failure(fault: Fault) -> Reply | None:
     if fault.error is None:
         return None
-    error = DrsError(fault.error, fault.message, status=fault.status, retryAfterSeconds=fault.retry_after_seconds)
+    members = {"retryAfterSeconds": fault.retry_after_seconds, **fault.members}
+    error = DrsError(fault.error, fault.message, status=fault.status, **members)
     return error.reply()

@@ -6,6 +6,7 @@ The launcher registers this module under the name `drs`; nothing of MiniStack is
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from ministack.core.iam_evaluator import request_caller_arn
 from ministack.core.responses import get_account_id, get_region
 
 from sandbox.drs import shared
@@ -20,7 +21,15 @@ async def handle_request(
     method: str, path: str, headers: Mapping[str, str], body: bytes, query_params: Mapping[str, Sequence[str]]
 ) -> tuple[int, dict[str, str], bytes]:
     """Answer one request of the caller that MiniStack has identified (signature of every MiniStack service)."""
-    request = Request(get_account_id(), get_region(), method, path, query_params, body)
+    request = Request(
+        get_account_id(),
+        get_region(),
+        method,
+        path,
+        query_params,
+        body,
+        caller=request_caller_arn(dict(headers), dict(query_params)),
+    )
     reply = await _answer(request)
     return reply.status, dict(reply.headers), reply.body
 

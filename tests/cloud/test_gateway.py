@@ -6,7 +6,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox.cloud.client import ControlError
+from sandbox.cloud.client import ControlError, InvocationError
 
 ONCE = Config(retries={"total_max_attempts": 1})
 
@@ -121,3 +121,48 @@ def test_the_control_api_refuses_what_it_does_not_know(cloud):
     ):
         with pytest.raises(ControlError, match=r" 40[04] "):
             cloud.control(method, path, body)
+
+
+def test_a_fault_hits_only_whom_it_names(cloud, name):
+    """The hub's own calls fail in its functions, and not for whoever looks on as its root."""
+    probe = cloud.outputs.resources["Probe"]
+    role = f".*:assumed-role/.*/{probe}"
+    cloud.control(
+        "POST", "/faults", {"rules": [{"service": "dynamodb", "caller": role, "error": "ValidationException"}]}
+    )
+
+    cloud.hub().client("dynamodb", config=ONCE).put_item(TableName="sample-bisect", Item={"id": {"S": name}})
+    with pytest.raises(InvocationError, match="ValidationException"):
+        cloud.invoke(probe, {"table": "sample-bisect"})
+
+
+def test_a_fault_of_drs_hits_only_whom_it_names(cloud):
+    customer = cloud.session("555555555555", "ap-south-1").client("drs", config=ONCE)
+    customer.initialize_service()
+    for caller, failing in (("arn:aws:sts:.*", False), (r"arn:aws:iam::5+:root", True)):
+        cloud.control(
+            "POST", "/faults", {"rules": [{"service": "drs", "caller": caller, "error": "ThrottlingException"}]}
+        )
+        if failing:
+            with pytest.raises(ClientError, match="ThrottlingException"):
+                customer.describe_source_servers()
+        else:
+            customer.describe_source_servers()
+
+
+def test_an_error_has_the_members_that_its_rule_gives(cloud, name):
+    reasons = [{"Code": "None"}, {"Code": "TransactionConflict", "Message": "busy"}]
+    rule = {
+        "service": "dynamodb",
+        "operation": "TransactWriteItems",
+        "error": "TransactionCanceledException",
+        "members": {"CancellationReasons": reasons},
+        "afterEffect": True,
+    }
+    cloud.control("POST", "/faults", {"rules": [rule]})
+    client = cloud.hub().client("dynamodb", config=ONCE)
+    item = {"id": {"S": name}}
+    with pytest.raises(client.exceptions.TransactionCanceledException) as caught:
+        client.transact_write_items(TransactItems=[{"Put": {"TableName": "sample-bisect", "Item": item}}])
+    assert caught.value.response["CancellationReasons"] == reasons
+    assert client.get_item(TableName="sample-bisect", Key=item)["Item"] == item
