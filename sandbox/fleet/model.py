@@ -105,7 +105,10 @@ class Fleet:
 
     Attributes:
         regions: all regions in which DRS exists.
+        accounts: those that are registered with the product.
         unused_regions: regions in which the accounts have set DRS up, but nobody has a server.
+        former: memberships that are over: what was extended under them stays.
+        unextended: target account and original of each extension that somebody removed on purpose.
     """
 
     name: str
@@ -115,6 +118,8 @@ class Fleet:
     memberships: tuple[FleetMembership, ...]
     servers: tuple[FleetServer, ...]
     instances: tuple[FleetInstance, ...]
+    former: tuple[FleetMembership, ...] = ()
+    unextended: frozenset[tuple[str, str]] = frozenset()
 
     def of_kind(self, *kinds: str) -> list[FleetAccount]:
         """Return the accounts of `kinds`."""

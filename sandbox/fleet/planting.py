@@ -52,24 +52,23 @@ def register(fleet: Fleet, cloud: SandboxCloud) -> None:
     with product_on(cloud.outputs) as product:
         registry = product.account_registry()
         for account in fleet.accounts:
-            registry.register(_registration(account), scan_now=False)
+            registry.register(Account.of(registration(account)), scan_now=False)
         for membership in fleet.memberships:
             registry.add_staging_account(
                 Membership(account_id=membership.target, staging_account_id=membership.staging)
             )
 
 
-def _registration(account: FleetAccount) -> Account:
-    return Account.of(
-        {
-            "accountId": account.account_id,
-            "name": account.name,
-            "kind": account.kind,
-            "readerRoleArn": reader_arn(account),
-            "writerRoleArn": writer_arn(account),
-            "externalId": account.external_id,
-        }
-    )
+def registration(account: FleetAccount) -> dict[str, Any]:
+    """Return what the product is told of an account."""
+    return {
+        "accountId": account.account_id,
+        "name": account.name,
+        "kind": account.kind,
+        "readerRoleArn": reader_arn(account),
+        "writerRoleArn": writer_arn(account),
+        "externalId": account.external_id,
+    }
 
 
 def _server(server: FleetServer) -> dict[str, Any]:

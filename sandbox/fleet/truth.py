@@ -120,7 +120,8 @@ class _Comparison:
         self._product = product
         self._failing = failing
         self._report = report
-        self._living = {server.key: server for server in truth.servers()}
+        registered = {account.account_id for account in fleet.accounts}
+        self._living = {server.key: server for server in truth.servers() if server.place[0] in registered}
 
     # --- R4, R12.4, R13.1: the inventory ---
 
@@ -220,17 +221,36 @@ class _Comparison:
                 if not why or server.extension_error:
                     wanted.add(target)
                     self._report.check("extensions", "extension", _into(target), 1, made[target])
+        left = self._left_by_former()
         for target in made.keys() - wanted:
-            self._report.check("extensions", "unwanted extension", _into(target), 0, made[target])
+            most = int(target in left)
+            self._report.require(
+                "extensions", "unwanted extension", _into(target), made[target] <= most, most, made[target]
+            )
         self._refusals(refused)
+
+    def _left_by_former(self) -> set[tuple[str, str]]:
+        """Return what may be extended still, by target and original, though the membership is over."""
+        return {
+            (former.target, server.arn)
+            for former in self._fleet.former
+            for server in self._truth.servers()
+            if server.place[0] == former.staging
+        }
 
     def _originals(self, staging_account: str) -> Iterator[TrueServer]:
         for server in self._living.values():
             if server.place[0] == staging_account and not server.extends and server.direction != "FAILBACK":
                 yield server
 
+    def _left_refusals(self) -> set[tuple[str, str]]:
+        """Return the refusals, by target scope and original, that memberships may have left behind."""
+        return {(f"{target}#{arn.split(':')[3]}", arn) for target, arn in self._left_by_former()}
+
     def _refusal(self, target: str, server: TrueServer) -> str | None:
-        """Return what the service says against extending `server`, or None."""
+        """Return what the service or somebody says against extending `server`, or None."""
+        if (target, server.arn) in self._fleet.unextended:
+            return f"was removed from {target}"
         if target not in self._truth.trusts.get(server.place[0], []):
             return f"does not trust account {target}"
         if server.default_ebs_key:
@@ -243,7 +263,10 @@ class _Comparison:
             said = str((row or {}).get("message", ""))
             where = " of ".join(reversed(key))
             self._report.require("refusals", "staging-refusals", where, message in said, message, row and said)
-        for key in self._product.refusals.keys() - expected.keys():
+        gone = {row.get("arn") for row in self._product.rows.values() if "deletedAt" in row}
+        for key in self._product.refusals.keys() - expected.keys() - self._left_refusals():
+            if key[1] in gone:
+                continue  # of no consequence any more
             found = self._product.refusals[key]
             self._report.require("refusals", "needless refusal", " of ".join(reversed(key)), False, None, found)
 

@@ -1,0 +1,136 @@
+"""How it ends: faults are gone, backlogs drain, dead letters go back, and what the product holds must be the truth."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from chalicelib.domain.work import WorkMessage
+from sandbox.chaos.timing import QUEUES, SCHEDULES
+from sandbox.chaos.world import World
+from sandbox.cloud.client import SandboxCloud
+from sandbox.fleet.truth import Report, compare
+from sandbox.fleet.waiting import NotAtRestError, outstanding, queued, settle
+
+DEAD_LETTERS, SCHEDULE_FAILURES, STREAM_FAILURES = "WorkDeadLettersUrl", "ScheduleFailuresUrl", "StreamFailuresUrl"
+REST_SECONDS = 60.0
+DRAIN_SECONDS = 300.0
+TRUTH_SECONDS = 420.0
+"""How long the product has for putting everything right by itself: a few of its own cycles."""
+POLL_SECONDS = 1.0
+
+Watch = Callable[[str], None]
+
+
+class Ending(NamedTuple):
+    """What came of a run.
+
+    Attributes:
+        dead_lettered: messages by dead-letter queue when the faults ended.
+        redriven: messages that went back into their queues.
+        drained: seconds until no work and no message was left.
+        true: seconds until everything was as it should be; None where it never was.
+        report: the last comparison with the truth.
+        poison_left: whether the dead letters are the poisoned messages and no others.
+    """
+
+    dead_lettered: dict[str, int]
+    redriven: int
+    drained: float
+    true: float | None
+    report: Report
+    poison_left: bool
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing was lost."""
+        return self.report.ok and self.poison_left
+
+
+def end(world: World, watch: Watch) -> Ending:
+    """Let everything come to rest, and compare. The faults are over; schedules go on until all is true."""
+    cloud, started = world.cloud, time.monotonic()
+    _drain(cloud, started, watch)
+    drained = time.monotonic() - started
+    names = (DEAD_LETTERS, SCHEDULE_FAILURES, STREAM_FAILURES)
+    dead = {name.removesuffix("Url"): queued(cloud, [name]) for name in names}
+    redriven = redrive(world)
+    true = _until_true(world, started, watch)
+    _stop_schedules(cloud)
+    _rest(cloud, watch)
+    report = compare(world.fleet, cloud)
+    left = {body for body, _ in _messages(cloud, DEAD_LETTERS)}
+    return Ending(dead, redriven, drained, true if report.ok else None, report, left == world.poison)
+
+
+def redrive(world: World) -> int:
+    """Put dead letters back where they came from, as far as they can be read, and empty the other failure queues.
+
+    What a schedule or the stream failed at needs no message of its own: the next tick plans what is due, and the next
+    scan folds its region.
+    """
+    cloud = world.cloud
+    client: Any = cloud.hub().client("sqs")
+    queue_of = dict(zip(("inventory", "tags", "staging"), QUEUES, strict=True))
+    moved = 0
+    for body, handle in _messages(cloud, DEAD_LETTERS):
+        try:
+            message = WorkMessage.model_validate_json(body)
+        except ValidationError:
+            continue  # poison: it stays
+        client.send_message(QueueUrl=cloud.outputs.stack[queue_of[message.kind]], MessageBody=body)
+        client.delete_message(QueueUrl=cloud.outputs.stack[DEAD_LETTERS], ReceiptHandle=handle)
+        moved += 1
+    return moved
+
+
+def _messages(cloud: SandboxCloud, output: str) -> Iterator[tuple[str, str]]:
+    """Yield body and receipt handle of every message of a queue, once."""
+    client: Any = cloud.hub().client("sqs")
+    url, seen = cloud.outputs.stack[output], set()
+    while True:
+        answer = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=5)
+        new = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
+        if not new:
+            return
+        for message in new:
+            seen.add(message["MessageId"])
+            yield message["Body"], message["ReceiptHandle"]
+
+
+def _drain(cloud: SandboxCloud, started: float, watch: Watch) -> None:
+    """Wait until no work and no message is left, or for as long as is worth while."""
+    while (left := outstanding(cloud)) and time.monotonic() - started < DRAIN_SECONDS:
+        watch(f"draining: {_told(left)}")
+        time.sleep(POLL_SECONDS)
+
+
+def _until_true(world: World, started: float, watch: Watch) -> float | None:
+    """Return after how many seconds nothing differed from the truth; None where that took too long."""
+    while time.monotonic() - started < TRUTH_SECONDS:
+        _rest(world.cloud, watch)
+        report = compare(world.fleet, world.cloud)
+        if report.ok:
+            return time.monotonic() - started
+        watch(f"{len(report.differences)} differences, such as {report.differences[0]}")
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def _rest(cloud: SandboxCloud, watch: Watch) -> None:
+    """Wait for a moment of rest; where there is none, the comparison will tell why that matters."""
+    try:
+        settle(cloud, REST_SECONDS, lambda left: watch(f"coming to rest: {_told(left)}"))
+    except NotAtRestError as error:
+        watch(str(error))
+
+
+def _stop_schedules(cloud: SandboxCloud) -> None:
+    events: Any = cloud.hub().client("events")
+    for schedule in SCHEDULES:
+        events.disable_rule(Name=cloud.outputs.resources[f"{schedule}{schedule}Event"])
+
+
+def _told(left: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(left.items())) or "quiet"
