@@ -7,7 +7,7 @@ from ..domain.leases import WorkState
 from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.work import WorkId, WorkKind
-from ..errors import InvalidRequest, NotFound
+from ..errors import AlreadyExists, InvalidRequest, NotFound
 from .asking import ask_for
 from .ports import Accounts, Clock, DrsRegions, Queue, Scans, WorkStates
 
@@ -81,7 +81,14 @@ class AccountRegistry:
         """
         target = self._need(membership.account_id, AccountKind.TARGET)
         self._need(membership.staging_account_id, AccountKind.STAGING)
-        self._accounts.create_membership(membership)
+        try:
+            self._accounts.create_membership(membership)
+        except AlreadyExists:  # perhaps by an attempt whose answer was lost, and nothing asked for yet
+            self._extend_what_is_there(target, membership)
+            raise
+        self._extend_what_is_there(target, membership)
+
+    def _extend_what_is_there(self, target: Account, membership: Membership) -> None:
         staging = (Scope(membership.staging_account_id, region) for region in self._drs_regions(target.partition))
         active = [scan.region for scan in self._scans.of_scopes(staging) if scan.active]
         self._ask([WorkId(WorkKind.STAGING, Scope(target.account_id, region)) for region in active])

@@ -103,6 +103,15 @@ class TestStagingAccounts:
         world.settle()
         assert len(world.drs.extensions(SCOPE)) == 1
 
+    def test_asked_for_again_after_its_answer_was_lost_it_extends_what_is_there(self, world):
+        """DynamoDB took the membership and failed to say so: botocore tries again, and finds it there."""
+        world.drs.add(wire_server("s-1", STAGING))
+        world.cycle()
+        world.accounts.create_membership(membership())
+        with pytest.raises(AlreadyExists):
+            world.registry.add_staging_account(membership())
+        assert world.queue.works() == [WorkId(WorkKind.STAGING, SCOPE)]
+
     @pytest.mark.parametrize(
         ("target", "staging", "error"),
         [
