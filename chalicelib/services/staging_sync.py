@@ -231,7 +231,10 @@ class StagingSync:
         errors = self._extension_errors(scope, extended, refused, now)
         wanted = candidates(originals, (entry.extends for entry in extended.values()), refused, now)
         sound = {entry.extends for entry in extended.values() if entry.extension != EXTENSION_ERROR}
-        outdated, unlisted = sorted(sound & refused.keys()), _unlisted_before(taken.result, epoch)
+        listed_at = scan.last_success if scan else None
+        # A refusal that is newer than the list is news to it: the scan that found the removal may be half written
+        outdated = sorted(arn for arn in sound & refused.keys() if listed_at and refused[arn].since < listed_at)
+        unlisted = _unlisted_before(taken.result, epoch)
         return Survey(originals, len(extended), wanted, refused, errors, outdated, unlisted, epoch)
 
     def _choose(self, target: Account, scope: Scope, survey: Survey, memberships: list[Membership]) -> Choice:

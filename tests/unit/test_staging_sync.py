@@ -15,7 +15,7 @@ from chalicelib.errors import (
 )
 
 from ..factories import EPOCH, OTHER, REGION, SCOPE, STAGING, TARGET, arn_of, wire_server
-from ..fakes import World
+from ..fakes import Crash, World
 
 LIST, EXTEND = "drs:ListExtensibleSourceServers", "drs:CreateExtendedSourceServer"
 STAGED = Scope(STAGING, REGION)
@@ -374,6 +374,21 @@ class TestRemovedOnPurpose:
         removed.scan(SCOPE)
         sync(removed)
         assert removed.drs.extensions(SCOPE) == {}
+
+    def test_a_run_between_the_burial_and_the_new_list_of_servers_does_not_forget_it(self, world):
+        """The list still shows the extension: it is older than the refusal, and says nothing against it."""
+        sync(world)
+        world.settle()
+        world.drs.remove(arn_of(world.drs.extensions(SCOPE)[original()]))
+        world.writer.interruptions = [None, Crash()]
+        with pytest.raises(Crash):
+            world.run_work(WorkKind.INVENTORY, SCOPE)
+        sync(world)
+        world.clock.advance(1000)
+        world.scan(SCOPE)
+        sync(world)
+        assert refusal_of(world).reason is RefusalReason.REMOVED
+        assert world.drs.extensions(SCOPE) == {}
 
 
 class TestCare:
