@@ -332,12 +332,6 @@ class FakeWorkStates:
         self._lock = RLock()
         self.items: dict[WorkId, WorkItem] = {}
 
-    def register(self, work: WorkId, due: int) -> None:
-        with self._lock:
-            item = self._item(work)
-            item.next_due_at = due
-            item.wanted, item.done = item.wanted or 0, item.done or 0
-
     def ask(self, work: WorkId, due_again: int, *, retry_refused: bool = False) -> int:
         with self._lock:
             item = self._item(work)

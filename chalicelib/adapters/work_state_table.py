@@ -25,16 +25,6 @@ class WorkStateTable:
     def __init__(self, table: str) -> None:
         self._table = table
 
-    def register(self, work: WorkId, due: int) -> None:
-        """Make `work` known and due; what is known of it stays, above all its epoch."""
-        self._update(
-            work,
-            f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero),"
-            " done = if_not_exists(done, :zero), epoch = if_not_exists(epoch, :zero)",
-            {**_identity(work), ":due": due, ":zero": 0},
-            names=_NAMES,
-        )
-
     def ask(self, work: WorkId, due_again: int, *, retry_refused: bool = False) -> int:
         """Want `work` once more; it comes due again at `due_again` should its message be lost.
 

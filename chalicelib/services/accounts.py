@@ -52,7 +52,8 @@ class AccountRegistry:
     def register(self, account: Account, *, scan_now: bool = True) -> None:
         """Register `account`, and have each of its scopes scanned: at once, or in the next planned cycle.
 
-        The scopes' work becomes due before the account is stored: what stops half-way can be repeated.
+        The scopes' work is wanted and due before the account is stored: what stops half-way can be repeated, and a
+        worker that still takes the same account's scope away finds that more is wanted.
 
         Args:
             account: the account.
@@ -66,7 +67,7 @@ class AccountRegistry:
         works = self._works(account) if account.takes_part else []
         now = int(self._clock())
         for work in works:
-            self._work_states.register(work, due=now)
+            self._work_states.ask(work, due_again=now)
         self._accounts.create(account)
         if scan_now:
             self._ask(works)

@@ -95,7 +95,7 @@ class Reconciler:
         states = self._work_states.read(works)
         lost = [work for work in works if work not in states or states[work].next_due_at is None]
         for work in lost:
-            self._work_states.register(work, int(self._clock()))
+            self._work_states.ask(work, int(self._clock()))
         return lost
 
     @staticmethod

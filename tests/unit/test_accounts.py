@@ -4,11 +4,13 @@ import pytest
 from pydantic import ValidationError
 
 from chalicelib.domain.accounts import AccountKind, AccountStatus
+from chalicelib.domain.leases import Outcome
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
 from chalicelib.errors import AlreadyExists, InvalidRequest, NotFound
 
 from ..factories import (
+    EPOCH,
     HUB,
     OTHER,
     REGION,
@@ -22,6 +24,7 @@ from ..factories import (
     membership,
     region_status,
     wire_server,
+    work_result,
 )
 from ..fakes import World
 
@@ -42,6 +45,17 @@ class TestRegister:
         world.statuses.replace(None, region_status())
         world.tick()
         assert set(world.queue.works()) == works_of(TARGET)
+
+    def test_a_worker_that_still_takes_the_account_away_does_not_take_its_new_due_time(self, world):
+        """It took the account away and has yet to say that it is done, when the account is registered again."""
+        work = WorkId(WorkKind.INVENTORY, SCOPE)
+        world.registry.register(account(), scan_now=False)
+        world.tick()
+        lease = world.work_states.take(work, EPOCH, EPOCH + 330).lease
+        world.accounts.delete(TARGET)
+        world.registry.register(account(), scan_now=False)
+        world.work_states.finish(lease, Outcome(work_result(), None), EPOCH + 1800)
+        assert world.work_states.items[work].next_due_at is not None
 
     def test_a_source_account_has_no_work(self, world):
         world.registry.register(account(SOURCE, AccountKind.SOURCE))
@@ -82,7 +96,7 @@ class TestRegister:
 
     def test_a_registration_that_stopped_half_way_can_be_repeated(self, world):
         for work in works_of(TARGET):
-            world.work_states.register(work, due=0)
+            world.work_states.ask(work, due_again=0)
         world.registry.register(account())
         assert set(world.queue.works()) == works_of(TARGET)
 
@@ -239,7 +253,7 @@ class TestQueries:
         told = {scope.scope: scope for scope in world.registry.scopes(TARGET)}
         assert set(told) == {Scope(TARGET, region) for region in REGIONS}
         assert told[SCOPE].scan == world.scans.read(SCOPE)
-        assert told[SCOPE].work.done == 1
+        assert told[SCOPE].work.done == told[SCOPE].work.wanted > 0
         assert told[Scope(TARGET, SECOND)].scan is None
 
 

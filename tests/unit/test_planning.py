@@ -84,7 +84,7 @@ class TestTick:
 
     def test_tags_and_staging_of_regions_that_are_not_active_are_retired(self, world):
         gone = Scope(TARGET, REGIONS[0])
-        world.work_states.register(WorkId(WorkKind.TAGS, gone), due=EPOCH)
+        world.work_states.ask(WorkId(WorkKind.TAGS, gone), due_again=EPOCH)
         run = world.tick(WorkKind.TAGS)
         assert gone not in {each.scope for each in world.queue.works()}
         assert world.work_states.items[WorkId(WorkKind.TAGS, gone)].next_due_at is None

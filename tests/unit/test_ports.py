@@ -107,11 +107,6 @@ class TestWorkStates:
         assert states.take(work(), EPOCH, UNTIL) is None
         assert states.read([work()]) == {}
 
-    def test_registered_work_is_due_but_not_wanted(self, states):
-        states.register(work(), due=EPOCH)
-        assert [due.work for due in states.due(WorkKind.INVENTORY, EPOCH)] == [work()]
-        assert states.take(work(), EPOCH, UNTIL) is None
-
     def test_an_ask_tells_what_settles_it(self, states):
         assert [states.ask(work(), AGAIN), states.ask(work(), AGAIN)] == [1, 2]
 
@@ -226,22 +221,22 @@ class TestWorkStates:
         with pytest.raises(LeaseLost):
             states.intend(slow, {"s-1": ["Name"]})
 
-    def test_the_epoch_survives_that_the_work_is_registered_again(self, states):
+    def test_the_epoch_survives_that_the_work_is_asked_for_again(self, states):
         states.ask(work(), AGAIN)
         states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(None), AGAIN)
-        states.register(work(), due=EPOCH)
+        states.ask(work(), due_again=EPOCH)
         state = state_of(states)
-        assert (state.epoch, state.wanted, state.done, state.next_due_at) == (1, 1, 1, EPOCH)
+        assert (state.epoch, state.wanted, state.done, state.next_due_at) == (1, 2, 1, EPOCH)
 
     def test_one_planner_claims_what_two_see_due(self, states):
-        states.register(work(), due=EPOCH)
+        states.ask(work(), due_again=EPOCH)
         due = next(iter(states.due(WorkKind.INVENTORY, EPOCH)))
-        assert states.claim(due, EPOCH, AGAIN) == 1
+        assert states.claim(due, EPOCH, AGAIN) == 2
         assert states.claim(due, EPOCH, AGAIN + 1) is None
         assert state_of(states).next_due_at == AGAIN
 
     def test_a_lease_knows_the_tick_that_it_was_claimed_for(self, states):
-        states.register(work(), due=EPOCH)
+        states.ask(work(), due_again=EPOCH)
         states.claim(next(iter(states.due(WorkKind.INVENTORY, EPOCH))), EPOCH - 7, AGAIN)
         assert states.take(work(), EPOCH, UNTIL).lease.tick_at == EPOCH - 7
 
@@ -257,10 +252,6 @@ class TestWorkStates:
         assert states.ask_unless_waiting(work(), EPOCH + 1, AGAIN) is None
         states.finish(lease, outcome(EPOCH + 900), AGAIN)
         assert states.ask_unless_waiting(work(), EPOCH + 1, AGAIN) == 2
-
-    def test_work_that_was_only_registered_is_idle(self, states):
-        states.register(work(), due=AGAIN)
-        assert states.ask_unless_waiting(work(), EPOCH, AGAIN) == 1
 
     def test_released_work_is_wanted_still_and_keeps_its_notes(self, states):
         states.ask(work(), AGAIN)
@@ -285,14 +276,14 @@ class TestWorkStates:
         assert states.take(work(), EPOCH + 4, UNTIL).failures == 0
 
     def test_retired_work_is_not_due_until_it_is_asked_for(self, states):
-        states.register(work(), due=EPOCH)
+        states.ask(work(), due_again=EPOCH)
         states.retire(next(iter(states.due(WorkKind.INVENTORY, EPOCH))))
         assert list(states.due(WorkKind.INVENTORY, AGAIN)) == []
         states.ask(work(), AGAIN)
         assert len(list(states.due(WorkKind.INVENTORY, AGAIN))) == 1
 
     def test_work_that_was_asked_for_meanwhile_is_not_retired(self, states):
-        states.register(work(), due=EPOCH)
+        states.ask(work(), due_again=EPOCH)
         seen = next(iter(states.due(WorkKind.INVENTORY, EPOCH)))
         states.ask(work(), AGAIN)
         states.retire(seen)
@@ -312,13 +303,13 @@ class TestWorkStates:
 
     def test_due_work_is_told_by_kind(self, states):
         for kind in WorkKind:
-            states.register(work(kind), due=EPOCH)
+            states.ask(work(kind), due_again=EPOCH)
         assert [due.work for due in states.due(WorkKind.TAGS, EPOCH)] == [work(WorkKind.TAGS)]
 
     def test_all_due_work_is_found_whatever_its_shard(self, states):
         works = {work(scope=Scope(f"{number:012d}", REGION)) for number in range(30)}
         for each in works:
-            states.register(each, due=EPOCH)
+            states.ask(each, due_again=EPOCH)
         assert {due.work for due in states.due(WorkKind.INVENTORY, EPOCH)} == works
 
     def test_retrying_what_was_refused_is_remembered_until_it_is_done(self, states):
@@ -675,7 +666,7 @@ class TestAdaptersOnly:
         states, writer = bootstrap.work_states(), bootstrap.fenced_writes()
         works = {work(scope=Scope(f"{number:012d}", REGION)) for number in range(40)}
         for each in works:
-            states.register(each, due=EPOCH)
+            states.ask(each, due_again=EPOCH)
         assert {due.work for due in states.due(WorkKind.INVENTORY, EPOCH)} == works
         states.ask(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
