@@ -12,6 +12,9 @@ from typing import Any
 
 from sandbox.chaos.timing import QUEUES, SCHEDULES
 from sandbox.chaos.world import World
+from sandbox.demo.driving import INVENTORY
+from sandbox.demo.driving import STAGING as STAGING_SYNC
+from sandbox.demo.driving import TAGS as TAGS_SYNC
 from sandbox.fleet.evidence import TrueServer
 from sandbox.fleet.generator import arrivals
 from sandbox.fleet.model import STAGING, TARGET, FleetMembership, FleetServer
@@ -154,6 +157,12 @@ def messages_are_poisoned(world: World) -> bool:
     return True
 
 
+def syncs_are_asked_for(world: World) -> bool:
+    """An operator asks for a sync of all that is active."""
+    world.operate(world.random.choice((INVENTORY, TAGS_SYNC, STAGING_SYNC)))
+    return True
+
+
 def ticks_overlap(world: World) -> bool:
     """A schedule fires twice at the same moment."""
     function = world.cloud.outputs.resources[world.random.choice(SCHEDULES)]
@@ -178,6 +187,7 @@ WEIGHTS: dict[Change, int] = {
     memberships_come_and_go: 4,
     messages_are_duplicated: 5,
     messages_are_poisoned: 1,
+    syncs_are_asked_for: 12,
     ticks_overlap: 4,
 }
 

@@ -10,6 +10,7 @@ from chalicelib.domain.work import WorkMessage
 from sandbox.chaos.timing import QUEUES, SCHEDULES
 from sandbox.chaos.world import World
 from sandbox.cloud.client import SandboxCloud
+from sandbox.fleet.evidence import table_items
 from sandbox.fleet.truth import Report, compare
 from sandbox.fleet.waiting import NotAtRestError, outstanding, queued, settle
 
@@ -48,15 +49,21 @@ class Ending(NamedTuple):
         return self.report.ok and self.poison_left
 
 
-def end(world: World, watch: Watch) -> Ending:
-    """Let everything come to rest, and compare. The faults are over; schedules go on until all is true."""
+def end(world: World, watch: Watch, *, patient: bool = True) -> Ending:
+    """Let everything come to rest, and compare. The faults are over; schedules go on until all is true.
+
+    Args:
+        world: what is so.
+        watch: called with what is waited for.
+        patient: False does not wait for leases of dead workers and for the next due times: they are made to be over.
+    """
     cloud, started = world.cloud, time.monotonic()
-    _drain(cloud, started, watch)
+    _drain(cloud, started, watch, patient=patient)
     drained = time.monotonic() - started
     names = (DEAD_LETTERS, SCHEDULE_FAILURES, STREAM_FAILURES)
     dead = {name.removesuffix("Url"): queued(cloud, [name]) for name in names}
     redriven = redrive(world)
-    true = _until_true(world, started, watch)
+    true = _until_true(world, started, watch, patient=patient)
     _stop_schedules(cloud)
     _rest(cloud, watch)
     report = compare(world.fleet, cloud)
@@ -99,16 +106,35 @@ def _messages(cloud: SandboxCloud, output: str) -> Iterator[tuple[str, str]]:
             yield message["Body"], message["ReceiptHandle"]
 
 
-def _drain(cloud: SandboxCloud, started: float, watch: Watch) -> None:
+def hasten(cloud: SandboxCloud) -> None:
+    """Let the leases in force run out, all work come due, and the schedules fire."""
+    table: Any = cloud.hub().resource("dynamodb").Table(cloud.outputs.stack["WorkStateTableName"])
+    now = int(time.time())
+    for item in table_items(cloud, "WorkStateTableName"):
+        sets = {name: value for name, value in (("leaseUntil", now - 1), ("nextDueAt", now)) if name in item}
+        if sets:
+            table.update_item(
+                Key={"workId": item["workId"]},
+                UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in sets),
+                ExpressionAttributeValues={f":{name}": value for name, value in sets.items()},
+            )
+    cloud.control("POST", "/schedules", {"accountId": cloud.outputs.hub_account, "rule": "Schedule"})
+
+
+def _drain(cloud: SandboxCloud, started: float, watch: Watch, *, patient: bool) -> None:
     """Wait until no work and no message is left, or for as long as is worth while."""
     while (left := outstanding(cloud)) and time.monotonic() - started < DRAIN_SECONDS:
         watch(f"draining: {_told(left)}")
+        if not patient and not queued(cloud, QUEUES):
+            hasten(cloud)
         time.sleep(POLL_SECONDS)
 
 
-def _until_true(world: World, started: float, watch: Watch) -> float | None:
+def _until_true(world: World, started: float, watch: Watch, *, patient: bool) -> float | None:
     """Return after how many seconds nothing differed from the truth; None where that took too long."""
     while time.monotonic() - started < TRUTH_SECONDS:
+        if not patient:
+            hasten(world.cloud)
         _rest(world.cloud, watch)
         report = compare(world.fleet, world.cloud)
         if report.ok:

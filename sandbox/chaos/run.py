@@ -44,14 +44,12 @@ class Chaos:
         fleet: what was planted.
         cloud: where.
         seed: of all that is chosen at random.
-        kill_seconds: for how long processes are killed: the lease of a dead worker has to run out before the end.
     """
 
-    def __init__(self, fleet: Fleet, cloud: SandboxCloud, seed: int, kill_seconds: float | None = None) -> None:
+    def __init__(self, fleet: Fleet, cloud: SandboxCloud, seed: int) -> None:
         self.world = World(fleet, cloud, seed)
         self.breaker = Breaker(fleet, cloud, seed)
         self.told = Told()
-        self._kill_seconds = kill_seconds
         self._over = Event()
         self._started = time.monotonic()
 
@@ -74,9 +72,9 @@ class Chaos:
         self.breaker.heal()
         calm(self.world)
 
-    def end(self, watch: Watch) -> Ending:
+    def end(self, watch: Watch, *, patient: bool = True) -> Ending:
         """Let everything come to rest, and compare with the truth."""
-        return end(self.world, watch)
+        return end(self.world, watch, patient=patient)
 
     def _watch(self, seconds: float, loops: list[Future[None]], watch: Watch) -> None:
         while (passed := time.monotonic() - self._started) < seconds and not any(loop.done() for loop in loops):
@@ -101,6 +99,4 @@ class Chaos:
         return seconds
 
     def _kill(self) -> float:
-        if self._kill_seconds is not None and time.monotonic() - self._started > self._kill_seconds:
-            return LOOK_SECONDS
         return self.breaker.kill()
