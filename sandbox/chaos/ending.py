@@ -1,12 +1,9 @@
 """How it ends: faults are gone, backlogs drain, dead letters go back, and what the product holds must be the truth."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from chalicelib.domain.work import WorkMessage
 from sandbox.chaos.timing import QUEUES, SCHEDULES
 from sandbox.chaos.world import World
 from sandbox.cloud.client import SandboxCloud
@@ -20,6 +17,7 @@ DRAIN_SECONDS = 300.0
 TRUTH_SECONDS = 420.0
 """How long the product has for putting everything right by itself: a few of its own cycles."""
 POLL_SECONDS = 1.0
+LOOK_SECONDS = 5
 
 Watch = Callable[[str], None]
 
@@ -67,43 +65,34 @@ def end(world: World, watch: Watch, *, patient: bool = True) -> Ending:
     _stop_schedules(cloud)
     _rest(cloud, watch)
     report = compare(world.fleet, cloud)
-    left = {body for body, _ in _messages(cloud, DEAD_LETTERS)}
-    return Ending(dead, redriven, drained, true if report.ok else None, report, left == world.poison)
+    poison_left = _bodies(cloud, DEAD_LETTERS) == world.poison
+    return Ending(dead, redriven, drained, true if report.ok else None, report, poison_left)
 
 
 def redrive(world: World) -> int:
-    """Put dead letters back where they came from, as far as they can be read, and empty the other failure queues.
+    """Have the product redrive what is in its dead-letter queues; return how many letters that were."""
+    done = 0
+    for queue in ("work", "stream", "schedules"):
+        more = True
+        while more:
+            answer = world.operate("redrive_dead_letters", queue=queue)
+            done += len(answer["redriven"])
+            more = answer["more"] and bool(answer["redriven"])
+    return done
 
-    What a schedule or the stream failed at needs no message of its own: the next tick plans what is due, and the next
-    scan folds its region.
-    """
-    cloud = world.cloud
+
+def _bodies(cloud: SandboxCloud, output: str) -> set[str]:
+    """Return the bodies of the messages of a queue; they stay there."""
     client: Any = cloud.hub().client("sqs")
-    queue_of = dict(zip(("inventory", "tags", "staging"), QUEUES, strict=True))
-    moved = 0
-    for body, handle in _messages(cloud, DEAD_LETTERS):
-        try:
-            message = WorkMessage.model_validate_json(body)
-        except ValidationError:
-            continue  # poison: it stays
-        client.send_message(QueueUrl=cloud.outputs.stack[queue_of[message.kind]], MessageBody=body)
-        client.delete_message(QueueUrl=cloud.outputs.stack[DEAD_LETTERS], ReceiptHandle=handle)
-        moved += 1
-    return moved
-
-
-def _messages(cloud: SandboxCloud, output: str) -> Iterator[tuple[str, str]]:
-    """Yield body and receipt handle of every message of a queue, once."""
-    client: Any = cloud.hub().client("sqs")
-    url, seen = cloud.outputs.stack[output], set()
+    bodies: dict[str, str] = {}
     while True:
-        answer = client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=5)
-        new = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
-        if not new:
-            return
-        for message in new:
-            seen.add(message["MessageId"])
-            yield message["Body"], message["ReceiptHandle"]
+        answer = client.receive_message(
+            QueueUrl=cloud.outputs.stack[output], MaxNumberOfMessages=10, VisibilityTimeout=LOOK_SECONDS
+        )
+        new = {message["MessageId"]: message["Body"] for message in answer.get("Messages", [])}
+        if not new.keys() - bodies.keys():
+            return set(bodies.values())
+        bodies |= new
 
 
 def hasten(cloud: SandboxCloud) -> None:
