@@ -30,6 +30,7 @@ from ..errors import (
 )
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
+from .answers import not_tried, out_of_time, state_after, wait_asked_for
 from .asking import ask_for
 from .ports import (
     Accounts,
@@ -46,6 +47,7 @@ from .ports import (
 )
 
 CALLS_AT_ONCE = 4
+SLOWED_DOWN = "the target slowed us down"
 
 _REASONS: dict[type, RefusalReason] = {
     Refused: RefusalReason.REFUSED,
@@ -211,10 +213,9 @@ class StagingSync:
         result = result.model_copy(update={"failures": failures_after(result.state, taken.result)})
         if taken.lease.work.dry_run:
             return Outcome(result, None)
-        retry_after = max((error.retry_after_seconds or 0 for error in errors), default=0)
-        interval, longest = self._cadence.staging, self._cadence.inventory
-        due = due_again(result.failures, taken.lease, int(self._clock()), interval, longest, retry_after)
-        return Outcome(result, due, unfinished=any(isinstance(error, OutOfTime) for error in errors))
+        now, interval, longest = int(self._clock()), self._cadence.staging, self._cadence.inventory
+        due = due_again(result.failures, taken.lease, now, interval, longest, wait_asked_for(errors))
+        return Outcome(result, due, unfinished=out_of_time(errors))
 
     def _survey(self, taken: Taken, memberships: list[Membership]) -> Survey:
         """Return what the inventory says of the target and its staging accounts."""
@@ -276,8 +277,7 @@ class StagingSync:
         named = {failure.subject for failure in failures}
         others = [_problem(refusal) for refusal in refusals if refusal.staging_source_server_arn not in named]
         problems = [*failures, *others, *map(_unlisted, choice.unlisted)]
-        throttled = any(isinstance(attempt.error, Throttled) for attempt in failed)
-        state = ScopeState.THROTTLED if throttled else ScopeState.AVAILABLE
+        state = state_after([attempt.error for attempt in failed if attempt.error], len(made))
         result = self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey, state=state)
         return self._outcome(taken, result, failed)
 
@@ -371,7 +371,7 @@ class StagingSync:
         slowed_down: Throttled | None = None
         for staging_account_id in sorted({original.scope.account_id for original in originals}):
             if slowed_down:
-                answers.unanswered.append(Attempt(f"staging account {staging_account_id}", _not_tried()))
+                answers.unanswered.append(Attempt(f"staging account {staging_account_id}", not_tried(SLOWED_DOWN)))
                 continue
             some = [original for original in originals if original.scope.account_id == staging_account_id]
             try:
@@ -402,7 +402,7 @@ class StagingSync:
 
         def attempt(original: Original) -> Attempt:
             if slowed_down.is_set():
-                return Attempt(original.arn, _not_tried())
+                return Attempt(original.arn, not_tried(SLOWED_DOWN))
             made = self.extend_source_server(lease, target, original)
             if isinstance(made.error, Throttled):
                 slowed_down.set()
@@ -477,10 +477,6 @@ class StagingSync:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
-
-
-def _not_tried() -> ServiceError:
-    return ServiceError("not tried: the target slowed us down", "NOT_TRIED")
 
 
 def _extension_message(row: ServerRow | None) -> str:

@@ -23,6 +23,7 @@ from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import UpdateServer, Write
 from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, RowChanged, ServiceError, Throttled
 from .active_region_filter import ActiveRegionFilter
+from .answers import not_tried, out_of_time, state_after, wait_asked_for
 from .ports import Accounts, CallCount, Clock, DrsChanges, Inventory, Scans, Telemetries, WorkStates, Writer
 
 SERVERS_AT_ONCE = 50  # one write-ahead note for so many
@@ -118,14 +119,13 @@ class TagSync:
             return Outcome(result.model_copy(update={"changes": changes[:MOST_REPORTED]}), None)
         failures = self._apply(taken, account, open_plans)
         counts = {**counts, "tagged": len(open_plans) - len(failures), "failed": len(failures)}
-        state = _state_after(failures)
+        errors = [error for _, error in failures]
+        state = state_after(errors, counts["tagged"])
         version = None if failures else scan.tags_version
         problems = [*(_problem(row, error) for row, error in failures), *skipped, *overflow]
         result = self._result(lease, state, mark, counts, problems, tags_version=version)
         result = result.model_copy(update={"failures": failures_after(state, taken.result)})
-        retry_after = max((error.retry_after_seconds or 0 for _, error in failures), default=0)
-        unfinished = any(isinstance(error, OutOfTime) for _, error in failures)
-        return Outcome(result, self._due(lease, result, retry_after), unfinished=unfinished)
+        return Outcome(result, self._due(lease, result, wait_asked_for(errors)), unfinished=out_of_time(errors))
 
     def _rows(self, scope: Scope) -> list[ServerRow]:
         """Return the scope's living servers: the list from its telemetry, the rows from the table itself."""
@@ -149,7 +149,7 @@ class TagSync:
             self._record(lease, some, errors)
             failures += [(plan.row, error) for plan, error in zip(some, errors, strict=True) if error is not None]
             if any(isinstance(error, SCOPE_WIDE) for error in errors):
-                why = ServiceError("not tried: the servers before it were refused", "NOT_TRIED")
+                why = not_tried("the servers before it were refused")
                 return failures + [(plan.row, why) for plan in left]
         return failures
 
@@ -257,16 +257,6 @@ def skip_reason(row: ServerRow) -> Problem | None:
     if row.instance_state is None:
         return _skipped(row, "EC2_UNKNOWN", "EC2 of its origin could not be asked")
     return None
-
-
-def _state_after(failures: list[tuple[ServerRow, ServiceError]]) -> ScopeState:
-    """Return how the scope answered: what met every server, not what met one of them."""
-    errors = [error for _, error in failures]
-    if any(isinstance(error, Throttled) for error in errors):
-        return ScopeState.THROTTLED
-    return (
-        ScopeState.ACCESS_DENIED if any(isinstance(error, AccessDenied) for error in errors) else ScopeState.AVAILABLE
-    )
 
 
 def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:

@@ -1,4 +1,4 @@
-"""Dead letters and lost events on the deployed stack: told, redriven, reconciled, over REST and by direct invocation."""
+"""Dead letters and lost events on the deployed stack: told, redriven, reconciled, by REST and by direct invocation."""
 
 import pytest
 

@@ -306,7 +306,6 @@ class TestPacing:
         reader.look(account(), REGION)
         assert CALLS.since(mark)["sts:AssumeRole"] == 2
 
-
     def test_credentials_that_expire_in_the_middle_of_a_scan_are_renewed(self, cloud):
         cloud("/settings", {"pageCap": 1, "defaultPageSize": 1})
         servers(cloud, 3)

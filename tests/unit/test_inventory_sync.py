@@ -432,8 +432,8 @@ class TestCrashes:
 
     def test_a_lost_epoch_stops_the_scan(self, world):
         world.work_states.ask(work(), EPOCH)
-        taken = world.work_states.take(work(), EPOCH, EPOCH + 1)
-        world.work_states.take(work(), EPOCH + 2, EPOCH + 300)
+        taken = world.work_states.take(work(), EPOCH, EPOCH + 330)
+        world.work_states.take(work(), EPOCH + 331, EPOCH + 660)
         with pytest.raises(LeaseLost):
             world.inventory_sync.sync(taken, message())
         assert scan_of(world) is None

@@ -9,7 +9,7 @@ from chalicelib.domain.work import WorkId, WorkKind
 from chalicelib.errors import DrsActiveRegionsError, InvalidRequest, NotFound, ServiceError
 
 from ..factories import EPOCH, OTHER, REGION, REGIONS, SCOPE, SECOND, SOURCE, STAGING, TARGET, wire_server, work
-from ..fakes import World
+from ..fakes import WorkItem, World
 from .observing import observing
 
 
@@ -84,7 +84,7 @@ class TestTick:
 
     def test_tags_and_staging_of_regions_that_are_not_active_are_retired(self, world):
         gone = Scope(TARGET, REGIONS[0])
-        world.work_states.ask(WorkId(WorkKind.TAGS, gone), due_again=EPOCH)
+        world.work_states.items[WorkId(WorkKind.TAGS, gone)] = WorkItem(wanted=1, done=1, epoch=1, next_due_at=EPOCH)
         run = world.tick(WorkKind.TAGS)
         assert gone not in {each.scope for each in world.queue.works()}
         assert world.work_states.items[WorkId(WorkKind.TAGS, gone)].next_due_at is None

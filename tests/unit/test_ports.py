@@ -276,8 +276,9 @@ class TestWorkStates:
         assert states.take(work(), EPOCH + 4, UNTIL).failures == 0
 
     def test_retired_work_is_not_due_until_it_is_asked_for(self, states):
-        states.ask(work(), due_again=EPOCH)
-        states.retire(next(iter(states.due(WorkKind.INVENTORY, EPOCH))))
+        states.ask(work(), AGAIN)
+        states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(EPOCH), AGAIN)
+        assert states.retire(next(iter(states.due(WorkKind.INVENTORY, EPOCH))))
         assert list(states.due(WorkKind.INVENTORY, AGAIN)) == []
         states.ask(work(), AGAIN)
         assert len(list(states.due(WorkKind.INVENTORY, AGAIN))) == 1
@@ -289,10 +290,7 @@ class TestWorkStates:
         states.retire(seen)
         assert state_of(states).next_due_at == AGAIN
 
-    @pytest.mark.parametrize("begun", [False, True])
-    def test_work_that_is_still_wanted_is_not_retired(self, states, begun):
-        if begun:
-            states.register(work(), due=EPOCH)
+    def test_work_that_is_still_wanted_is_not_retired(self, states):
         states.ask(work(), AGAIN)
         seen = next(iter(states.due(WorkKind.INVENTORY, AGAIN)))
         assert not states.retire(seen)

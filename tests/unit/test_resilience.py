@@ -8,8 +8,9 @@ from chalicelib.domain.leases import LONGEST_BACK_OFF
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
-from chalicelib.errors import AccessDenied, ServiceError, Throttled
+from chalicelib.errors import AccessDenied, OutOfTime, Refused, ServiceError, Throttled
 from chalicelib.services import inventory_sync
+from chalicelib.services.answers import not_tried, state_after
 from chalicelib.services.inventory_sync import MOST_CONTINUATIONS
 from chalicelib.services.work_loop import LONGEST_SWEEP
 
@@ -215,12 +216,12 @@ class TestOutOfTime:
     def test_a_scan_whose_list_takes_too_long_goes_on_in_a_new_message(self, world, slow):
         slow(DESCRIBE, LEASE_SECONDS)
         world.work_states.ask(work(), EPOCH + REDELIVER_AFTER)
-        before = world.scans.read(SCOPE)
+        before, wanted = world.scans.read(SCOPE), world.work_states.items[work()].wanted
         outcome = world.handle(message())
         assert outcome.unfinished
         assert world.queue.messages == [message(continued=1)]
         state = world.work_states.read([work()])[work()]
-        assert (state.done, state.wanted, state.lease_until) == (1, 2, None)
+        assert (state.done, state.wanted, state.lease_until) == (wanted - 1, wanted, None)
         assert world.scans.read(SCOPE) == before
 
     def test_one_that_never_fits_is_a_failure_in_the_end(self, world, slow):
@@ -272,7 +273,7 @@ class TestOutOfTime:
         world.work_states.ask(work(), EPOCH + REDELIVER_AFTER)
         world.settle()
         state = world.work_states.read([work()])[work()]
-        assert state.done == state.wanted == 3
+        assert state.done == state.wanted
 
 
 class TestBreakingOff:
@@ -352,3 +353,20 @@ class TestNoPilingUp:
 def test_a_service_that_breaks_is_backed_off_as_well(world):
     failing(world, ServiceError("it broke", "InternalServerException"))
     assert world.scans.read(SCOPE).failing
+
+
+@pytest.mark.parametrize(
+    ("errors", "done", "state"),
+    [
+        ([], 0, ScopeState.AVAILABLE),
+        ([THROTTLED], 5, ScopeState.THROTTLED),
+        ([AccessDenied("no")], 0, ScopeState.ACCESS_DENIED),
+        ([AccessDenied("one account does not trust")], 3, ScopeState.AVAILABLE),
+        ([ServiceError("it broke", "InternalServerException")], 0, ScopeState.ERROR),
+        ([ServiceError("it broke once", "InternalServerException")], 3, ScopeState.AVAILABLE),
+        ([Refused("default key")], 0, ScopeState.AVAILABLE),
+        ([not_tried("x"), OutOfTime("y")], 0, ScopeState.AVAILABLE),
+    ],
+)
+def test_what_meets_one_server_says_nothing_about_its_scope(errors, done, state):
+    assert state_after(errors, done) is state
