@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from inspect import signature
+from itertools import count
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -638,6 +639,7 @@ class FakeDrs:
         self._lock = RLock()
         self._calls = calls
         self._faults = faults
+        self._numbers = count(1)
         self.servers: dict[Scope, dict[str, dict[str, Any]]] = {}
         self.untrusting: set[str] = set()
         self.refused: dict[str, str] = {}  # staging ARN -> why DRS refuses to extend it
@@ -712,7 +714,7 @@ class FakeDrs:
                 raise Refused(f"{arn}: {why}", "ValidationException")
             if arn in self.extensions(scope):
                 raise Refused(f"{arn}: it is extended already", "ValidationException")
-            server = f"s-ext-{len(self.servers.get(scope, {})) + 1}-{_server_of(arn)}"
+            server = f"s-ext-{next(self._numbers)}-{_server_of(arn)}"
             self.add(self._extension(server, scope, original))
         self._faults.meet("drs:CreateExtendedSourceServer", scope, arn, after_effect=True)
         return server
