@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 from ..domain.accounts import Account, AccountKind, AccountStatus
+from ..domain.leases import DueWork
 from ..domain.results import Run, RunMode
 from ..domain.scopes import Scope
 from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage, slack
@@ -114,10 +115,15 @@ class Planner:
         idle = sorted(set(due) - set(chosen))
         retired = _at_once(self._work_states.retire, idle)
         chosen += [work for work, out in zip(idle, retired, strict=True) if not out]  # still wanted: to be settled
-        claims = _at_once(lambda work: self._work_states.claim(work, now, now + self._redeliver_after), chosen)
-        mine = [(work, wanted) for work, wanted in zip(chosen, claims, strict=True) if wanted is not None]
-        probes = sum(work.probe for work, _ in mine)
-        return Plan(RunMode.DUE, {work.work: wanted for work, wanted in mine}, probes)
+        mine = self._claim(chosen)
+        probes = sum(work.probe for work in mine)
+        return Plan(RunMode.DUE, {work.work: wanted for work, wanted in mine.items()}, probes)
+
+    def _claim(self, works: list[DueWork]) -> dict[DueWork, int]:
+        """Want those of `works` once more that no other planner has claimed meanwhile."""
+        now = int(self._clock())
+        claims = _at_once(lambda work: self._work_states.claim(work, now, now + self._redeliver_after), works)
+        return {work: wanted for work, wanted in zip(works, claims, strict=True) if wanted is not None}
 
     def _plan_everything(self, kind: WorkKind, decision: Decision, request: SyncRequest | None = None) -> Plan:
         """Plan every scope; where nothing was ever synced, inventory first: its scans fill the status table."""
@@ -128,11 +134,18 @@ class Planner:
         return Plan(mode, asked)
 
     def _ask_what_is_idle(self, kind: WorkKind) -> dict[WorkId, int]:
-        """Ask for the work of every scope, but for what waits already: ticks do not pile up while workers are busy."""
+        """Ask for the work of every scope, but for what waits already: ticks do not pile up while workers are busy.
+
+        What is due all the same is work of accounts that do not take part any more: it is settled, too.
+        """
         now, works = int(self._clock()), self._every(kind)
         again = now + self._redeliver_after
         asked = _at_once(lambda work: self._work_states.ask_unless_waiting(work, now, again), works)
-        return {work: wanted for work, wanted in zip(works, asked, strict=True) if wanted is not None}
+        others = self._claim(list(self._work_states.due(kind, now)))
+        return {
+            **{work: wanted for work, wanted in zip(works, asked, strict=True) if wanted is not None},
+            **{due.work: wanted for due, wanted in others.items()},
+        }
 
     def _ask(self, works: Iterable[WorkId], request: SyncRequest) -> dict[WorkId, int]:
         again = int(self._clock()) + self._redeliver_after

@@ -100,6 +100,19 @@ class TestTick:
         item = world.work_states.items[work(WorkKind.TAGS)]
         assert (item.done, item.next_due_at) == (item.wanted, None)
 
+    def test_what_was_asked_for_of_the_last_account_is_settled_when_it_is_gone(self):
+        world = World()
+        world.add_account()
+        world.cycle()
+        world.sync(WorkKind.STAGING, scopes=[SCOPE])
+        world.queue.messages.clear()  # as a message that went to the dead-letter queue
+        world.registry.remove(TARGET)
+        world.settle()
+        world.clock.advance(1800)
+        assert world.cycle(WorkKind.STAGING).mode is RunMode.FALLBACK
+        item = world.work_states.items[work(WorkKind.STAGING)]
+        assert (item.done, item.next_due_at) == (item.wanted, None)
+
     def test_messages_carry_the_status_version_they_were_planned_from(self, world):
         world.clock.advance(900)
         world.tick()
