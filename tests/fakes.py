@@ -301,8 +301,10 @@ class FakeAccounts:
             raise NotFound(f"account {account.account_id} is not registered, or is being removed")
         self.accounts[account.account_id] = stored(account)
 
-    def delete(self, account_id: str) -> None:
-        self.accounts.pop(account_id, None)
+    def delete(self, account_id: str, status: AccountStatus) -> None:
+        present = self.accounts.get(account_id)
+        if present is not None and present.status is status:
+            del self.accounts[account_id]
 
     def delete_membership(self, account_id: str, staging_account_id: str) -> bool:
         return self.members.pop((account_id, staging_account_id), None) is not None

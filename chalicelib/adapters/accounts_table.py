@@ -96,18 +96,25 @@ class AccountsTable:
                 raise NotFound(f"account {account.account_id} is not registered, or is being removed") from None
             raise
 
-    def delete(self, account_id: str) -> None:
-        """Take the account away; nothing happens where it is not registered."""
-        self._delete(account_id, ACCOUNT)
+    def delete(self, account_id: str, status: AccountStatus) -> None:
+        """Take away the account of that `status`; nothing happens where there is none, or it came back meanwhile."""
+        try:
+            dynamodb.client().delete_item(
+                TableName=self._table,
+                Key=dynamodb.marshal({"accountId": account_id, "record": ACCOUNT}),
+                ConditionExpression="#status = :status",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues=dynamodb.marshal({":status": status.value}),
+            )
+        except ClientError as error:
+            if dynamodb.code(error) != "ConditionalCheckFailedException":
+                raise
 
     def delete_membership(self, account_id: str, staging_account_id: str) -> bool:
         """Take a membership away; False where there was none."""
-        return self._delete(account_id, STAGING + staging_account_id)
-
-    def _delete(self, account_id: str, record: str) -> bool:
         answer = dynamodb.client().delete_item(
             TableName=self._table,
-            Key=dynamodb.marshal({"accountId": account_id, "record": record}),
+            Key=dynamodb.marshal({"accountId": account_id, "record": STAGING + staging_account_id}),
             ReturnValues="ALL_OLD",
         )
         return "Attributes" in answer

@@ -171,7 +171,7 @@ class AccountRegistry:
         for target_id in self._accounts.targets_of(account_id):
             self._accounts.delete_membership(target_id, account_id)
         if not account.has_drs:
-            self._accounts.delete(account_id)
+            self._accounts.delete(account_id, account.status)
             return 0
         if account.status is not AccountStatus.REMOVING:
             self._accounts.replace(account.model_copy(update={"status": AccountStatus.REMOVING}))

@@ -110,9 +110,9 @@ class InventorySync:
         lease, scope = taken.lease, taken.lease.work.scope
         mark, now = self._calls.mark(), self._now()
         account = self._accounts.read(scope.account_id)
-        if account is not None and account.status is AccountStatus.REMOVING:
+        if account is None or account.status is AccountStatus.REMOVING:
             return Outcome(self._remove(lease, account, mark), None)
-        if account is None or not account.takes_part:
+        if not account.takes_part:
             return Outcome(self._idle(lease, mark, "the account takes no part"), None)
         previous = self._scans.read(scope)
         may_go_on = message.continued < MOST_CONTINUATIONS
@@ -159,10 +159,11 @@ class InventorySync:
             wire.append(server)
         return wire
 
-    def _remove(self, lease: Lease, account: Account, mark: object) -> WorkResult:
-        """Take the scope of an account that is being removed: rows become tombstones, then its record goes.
+    def _remove(self, lease: Lease, account: Account | None, mark: object) -> WorkResult:
+        """Take away the scope of an account that is being removed, or is gone: rows become tombstones, its record goes.
 
-        Whoever removes the last scope takes the account away. Under the epoch's fence a late scan brings nothing back.
+        Whoever removes the last scope takes the account away. Under the epoch's fence a late scan brings nothing back;
+        one that was still at work when the account went is followed by this once more, because removal asked for it.
         """
         scope, now = lease.work.scope, self._now()
         latest = self._telemetries.read(scope)
@@ -172,10 +173,15 @@ class InventorySync:
         burials = [write for server in sorted(rows) for write in _tombstone(scope, rows[server], now)]
         self._writer.write(lease, burials)
         self._writer.write(lease, [ForgetTelemetry(scope), ForgetScan(scope)])
+        if account is None:
+            return self._removed(lease, mark, "the account is not registered", burials)
         regions = self._drs_regions(account.partition)
         if not self._scans.of_scopes(Scope(account.account_id, region) for region in regions):
-            self._accounts.delete(account.account_id)
-        result = self._idle(lease, mark, "the account is being removed")
+            self._accounts.delete(account.account_id, account.status)
+        return self._removed(lease, mark, "the account is being removed", burials)
+
+    def _removed(self, lease: Lease, mark: object, why: str, burials: list[Write]) -> WorkResult:
+        result = self._idle(lease, mark, why)
         return result.model_copy(update={"counts": {"removed": len(burials)}})
 
     def _idle(self, lease: Lease, mark: object, why: str) -> WorkResult:

@@ -232,6 +232,41 @@ class TestRemove:
         with pytest.raises(NotFound):
             world.registry.account(SOURCE)
 
+    def test_a_scan_that_was_at_work_when_the_account_went_leaves_nothing_behind(self, world):
+        world.add_account()
+        world.drs.add(wire_server())
+        listing = world.drs.source_servers
+
+        def listing_while_the_account_goes(*asked):
+            world.drs.source_servers = listing
+            world.registry.remove(TARGET)
+            world.settle()
+            assert world.accounts.read(TARGET) is None
+            yield from listing(*asked)
+
+        world.drs.source_servers = listing_while_the_account_goes
+        world.scan()
+        world.settle()
+        assert world.scans.records == {}
+        assert world.statuses.rows == {}
+        assert world.inventory.living(SCOPE) == set()
+
+    def test_a_removal_that_comes_late_leaves_an_account_that_came_back(self, world):
+        world.add_account()
+        world.cycle()
+        world.registry.remove(TARGET)
+        delete = world.accounts.delete
+
+        def late(*asked):
+            world.accounts.delete = delete
+            delete(*asked)
+            world.add_account(name="again")
+            delete(*asked)
+
+        world.accounts.delete = late
+        world.settle()
+        assert world.accounts.read(TARGET).name == "again"
+
     def test_removing_twice_is_harmless(self, world):
         world.add_account(TARGET)
         world.registry.remove(TARGET)

@@ -600,8 +600,10 @@ class TestAccounts:
         ports.accounts.create_membership(membership())
         assert ports.accounts.delete_membership(TARGET, STAGING)
         assert not ports.accounts.delete_membership(TARGET, STAGING)
+        ports.accounts.delete(TARGET, AccountStatus.REMOVING)
+        assert ports.accounts.read(TARGET) == account()
         for _ in range(2):
-            ports.accounts.delete(TARGET)
+            ports.accounts.delete(TARGET, AccountStatus.ACTIVE)
         assert ports.accounts.read(TARGET) is None
 
     def test_memberships_are_told_from_both_sides(self, ports):
