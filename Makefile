@@ -6,9 +6,10 @@ BIN := .venv/bin
 SOURCES := app.py chalicelib sandbox scripts tests
 SHIPPED := app.py chalicelib
 PORT ?= 4566
+MINUTES ?= 10
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help demo sandbox sandbox-down test test-fast check fmt openapi lock clean
+.PHONY: help demo chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +23,9 @@ help: ## this list
 
 demo: .venv/.installed ## the main job on a local cloud, proven against the truth; ONCE=1 ends by itself, PORT=n
 	@$(BIN)/python -m sandbox.demo --port $(PORT) $(if $(ONCE),--once)
+
+chaos-cloud: .venv/.installed ## everything changes and breaks on a local cloud, then the truth; MINUTES=10, SEED=n
+	@$(BIN)/python -m sandbox.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 sandbox: .venv/.installed ## the empty stack on a local cloud, left running; PORT=n
 	@$(BIN)/python -m sandbox.cloud up --port $(PORT)

@@ -1,6 +1,7 @@
 """The comparison with the truth: it finds nothing wrong with a finished run, and can fail."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -142,3 +143,24 @@ def test_a_failure_that_was_expected_and_did_not_happen_is_named(finished_cloud,
     place = an_extension(finished_cloud).place
     report = compare(fleet, finished_cloud, {place: Failing("THROTTLED", "ThrottlingException")})
     assert ("scan.state", "/".join(place)) in told(report)
+
+
+def test_an_extension_that_was_removed_on_purpose_must_not_be_there(finished_cloud, fleet):
+    extension = an_extension(finished_cloud)
+    removed = replace(fleet, unextended=frozenset({(extension.place[0], extension.extends)}))
+    report = compare(removed, finished_cloud)
+    assert {one.what for one in report.differences} == {"unwanted extension", "staging-refusals"}
+
+
+def test_what_a_former_membership_extended_may_stay_and_what_nobody_asked_for_may_not(finished_cloud, fleet):
+    over = replace(fleet, memberships=(), former=fleet.memberships)
+    assert "unwanted extension" not in {one.what for one in compare(over, finished_cloud).differences}
+    never = replace(fleet, memberships=())
+    assert "unwanted extension" in {one.what for one in compare(never, finished_cloud).differences}
+
+
+def test_servers_of_an_account_that_is_not_registered_must_not_live(finished_cloud, fleet):
+    account_id = an_extension(finished_cloud).place[0]
+    others = tuple(account for account in fleet.accounts if account.account_id != account_id)
+    told = {one.what for one in compare(replace(fleet, accounts=others), finished_cloud).differences}
+    assert {"extra living server", "tombstone", "needless scan record"} <= told
