@@ -5,6 +5,7 @@ would be remembered as a refusal with a long back-off (extending or listing exte
 """
 
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ RULES_SECONDS = (6.0, 20.0)
 """How long an episode lasts."""
 KILL_SECONDS = (1.0, 6.0)
 """The pause between two killings."""
+OUTAGE = (0.15, 0.65)
+"""From which part of a run to which the tag worker cannot use its tables at all: in ten minutes, five are enough for
+messages to fail as often as they may, and to end as dead letters."""
 VICTIMS = {
     "inventory-worker": 6,
     "tags-worker": 3,
@@ -49,8 +53,14 @@ class Breaker:
         self._accounts = sorted({account for account, _ in fleet.active_scopes})
         self._hub = f"arn:aws:sts::{cloud.outputs.hub_account}:assumed-role/.*"
         self._in_force: list[str] = []
+        self._outage = (0.0, 0.0)
         self.hits: Counter[str] = Counter()
         self.killed: Counter[str] = Counter()
+
+    def begin(self, seconds: float) -> None:
+        """Say that a run of so many seconds begins: a part of it is an outage that outlasts all retries."""
+        now = time.monotonic()
+        self._outage = (now + OUTAGE[0] * seconds, now + OUTAGE[1] * seconds)
 
     def next_episode(self) -> tuple[str, float]:
         """Put another episode into force; return its name and how many seconds it is to last."""
@@ -85,7 +95,10 @@ class Breaker:
     # --- always ---
 
     def _always(self) -> list[Rule]:
+        lasting = self._of_hub("dynamodb", "ProvisionedThroughputExceededException", 1.0)
+        begins, ends = self._outage
         return [
+            *([{**lasting, "caller": f"{self._hub}tags-worker"}] if begins < time.monotonic() < ends else []),
             self._of_hub("dynamodb", "ProvisionedThroughputExceededException", 0.02),
             self._of_hub("dynamodb", "InternalServerError", 0.02),
             self._of_hub("dynamodb", "InternalServerError", 0.02, afterEffect=True),

@@ -1,7 +1,7 @@
 """What changes: servers, tags, extensions, accounts and memberships, messages and ticks nobody asked for.
 
 Each kind of change is a function of the world that returns whether there was something to change. All of them pick
-with the world's own random numbers, so that a seed repeats the choices as far as the product's own pace allows.
+with the world's random numbers, so that a seed repeats the choices as far as the product's own pace allows.
 """
 
 import json
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from sandbox.chaos.timing import QUEUES, SCHEDULES
+from sandbox.chaos.timing import DEAD_LETTERS, QUEUES, SCHEDULES
 from sandbox.chaos.world import World
 from sandbox.demo.driving import INVENTORY
 from sandbox.demo.driving import STAGING as STAGING_SYNC
@@ -49,7 +49,7 @@ def states_change(world: World) -> bool:
     originals = [server for server in world.ordinary(world.truth()) if not server.extends]
     if not originals:
         return False
-    _change(world, world.random.choice(originals), state=world.random.choice(STATES))
+    _change(world, world.nature.choice(originals), state=world.nature.choice(STATES))
     return True
 
 
@@ -58,7 +58,7 @@ def hostnames_change(world: World) -> bool:
     originals = [server for server in world.ordinary(world.truth()) if not server.extends]
     if not originals:
         return False
-    _change(world, world.random.choice(originals), hostname=f"renamed-{world.random.randrange(10**6)}")
+    _change(world, world.nature.choice(originals), hostname=f"renamed-{world.nature.randrange(10**6)}")
     return True
 
 
@@ -69,11 +69,11 @@ def tags_change(world: World) -> bool:
     instances = [instance for instance in found if instance and len(instance["tags"]) < MOST_TAGS]
     if not instances:
         return False
-    instance = world.random.choice(instances)
-    key = world.random.choice(sorted(TAGS))
+    instance = world.nature.choice(instances)
+    key = world.nature.choice(sorted(TAGS))
     tags = {name: value for name, value in instance["tags"].items() if name != key}
-    if world.random.random() < 0.7:
-        tags[key] = f"{world.random.choice(TAGS[key])}-{world.random.randrange(100)}"
+    if world.nature.random() < 0.7:
+        tags[key] = f"{world.nature.choice(TAGS[key])}-{world.nature.randrange(100)}"
     where = {name: instance[name] for name in ("accountId", "region", "instanceId")}
     world.cloud.control("PATCH", "/ec2/instances", [{**where, "tags": tags}])
     return True
@@ -84,7 +84,7 @@ def servers_disappear(world: World) -> bool:
     originals = [server for server in world.ordinary(world.truth()) if not server.extends]
     if not originals:
         return False
-    original = world.random.choice(originals)
+    original = world.nature.choice(originals)
     _remove(world, [original])
     # Nobody can extend it any more: what is extended now was extended before
     _remove(world, [server for server in world.truth().servers() if server.extends == original.arn])
@@ -96,9 +96,9 @@ def extensions_are_removed(world: World) -> bool:
     found = [server for server in world.ordinary(world.truth()) if server.extends and _is_known(world, server)]
     if not found:
         return False
-    extension = world.random.choice(found)
+    extension = world.nature.choice(found)
     removed = (extension.place[0], extension.extends or "")
-    world.fleet = replace(world.fleet, unextended=world.fleet.unextended | {removed})
+    world.amend(lambda fleet: replace(fleet, unextended=fleet.unextended | {removed}))
     _remove(world, [extension])
     return True
 
@@ -107,16 +107,16 @@ def accounts_come_and_go(world: World) -> bool:
     """The spare staging account is registered and joined to a target, or removed."""
     spare = world.spare
     if spare in world.fleet.accounts:
+        world.amend(lambda fleet: replace(fleet, accounts=tuple(one for one in fleet.accounts if one != spare)))
         world.operate("remove_account", "NOT_FOUND", accountId=spare.account_id)
         for membership in [member for member in world.fleet.memberships if member.staging == spare.account_id]:
             world.over_for(membership)
         world.gone(_keys_of(world, spare.account_id))
-        world.fleet = replace(world.fleet, accounts=tuple(one for one in world.fleet.accounts if one != spare))
         return True
     if "status" in world.operate("get_account", "NOT_FOUND", accountId=spare.account_id):
         return False  # still being removed, scope by scope
     world.operate("register_account", "ALREADY_EXISTS", **registration(spare))
-    world.fleet = replace(world.fleet, accounts=(*world.fleet.accounts, spare))
+    world.amend(lambda fleet: replace(fleet, accounts=(*fleet.accounts, spare)))
     world.join(FleetMembership(spare.trusts[0], spare.account_id, trusted=True))
     return True
 
@@ -135,13 +135,13 @@ def memberships_come_and_go(world: World) -> bool:
     chosen = [member for member in now.values() if member.trusted]
     if not chosen:
         return False
-    world.part(world.random.choice(chosen))
+    world.part(world.operator.choice(chosen))
     return True
 
 
 def messages_are_duplicated(world: World) -> bool:
     """Wake-up calls arrive twice, for work that may or may not be wanted."""
-    place = world.random.choice(world.fleet.active_scopes)
+    place = world.nature.choice(world.fleet.active_scopes)
     bodies = [{"kind": kind, "accountId": place[0], "region": place[1]} for kind in ("inventory", "tags")]
     for output, body in zip(QUEUES, bodies, strict=False):
         for _ in range(2):
@@ -151,21 +151,28 @@ def messages_are_duplicated(world: World) -> bool:
 
 def messages_are_poisoned(world: World) -> bool:
     """A message arrives that nobody can read."""
-    body = world.random.choice(POISON) + " " * len(world.poison)  # each its own, to be told apart
+    body = world.nature.choice(POISON) + " " * len(world.poison)  # each its own, to be told apart
     world.poison.add(body)
-    _send(world, world.random.choice(QUEUES), body)
+    _send(world, world.nature.choice(QUEUES), body)
     return True
 
 
 def syncs_are_asked_for(world: World) -> bool:
     """An operator asks for a sync of all that is active."""
-    world.operate(world.random.choice((INVENTORY, TAGS_SYNC, STAGING_SYNC)))
+    world.operate(world.operator.choice((INVENTORY, TAGS_SYNC, STAGING_SYNC)))
+    return True
+
+
+def letters_are_dead_already(world: World) -> bool:
+    """A wake-up call lies in the dead-letter queue, from a worse day: it is to be redriven."""
+    place = world.nature.choice(world.fleet.active_scopes)
+    _send(world, DEAD_LETTERS, json.dumps({"kind": "inventory", "accountId": place[0], "region": place[1]}))
     return True
 
 
 def ticks_overlap(world: World) -> bool:
     """A schedule fires twice at the same moment."""
-    function = world.cloud.outputs.resources[world.random.choice(SCHEDULES)]
+    function = world.cloud.outputs.resources[world.nature.choice(SCHEDULES)]
     client: Any = world.cloud.hub().client("lambda")
     event = json.dumps(_tick(world)).encode()
     with ThreadPoolExecutor(2) as pool:
@@ -175,7 +182,7 @@ def ticks_overlap(world: World) -> bool:
     return all(call.result() for call in calls)
 
 
-WEIGHTS: dict[Change, int] = {
+NATURE: dict[Change, int] = {
     servers_appear: 10,
     staging_servers_appear: 14,
     states_change: 16,
@@ -183,24 +190,28 @@ WEIGHTS: dict[Change, int] = {
     tags_change: 22,
     servers_disappear: 10,
     extensions_are_removed: 6,
-    accounts_come_and_go: 4,
-    memberships_come_and_go: 4,
     messages_are_duplicated: 5,
-    messages_are_poisoned: 1,
-    syncs_are_asked_for: 12,
+    messages_are_poisoned: 2,
+    letters_are_dead_already: 2,
     ticks_overlap: 4,
 }
+"""What happens by itself, by how often."""
+OPERATOR: dict[Change, int] = {accounts_come_and_go: 1, memberships_come_and_go: 1, syncs_are_asked_for: 3}
+"""What an operator does, by how often."""
 
 
-def change(world: World) -> str | None:
-    """Change something, and return what kind of change it was; None where there was nothing to change."""
-    kind = world.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-    return name_of(kind) if kind(world) else None
+def by_nature(world: World) -> str | None:
+    """Let something happen, and return what kind of change it was; None where there was nothing to change."""
+    return _change_of(world, world.nature.choices(list(NATURE), list(NATURE.values()))[0])
 
 
-def name_of(kind: Change) -> str:
-    """Return a kind of change in words."""
-    return kind.__name__.replace("_", " ")
+def by_operator(world: World) -> str | None:
+    """Let the operator do something, and return what; None where there was nothing to do."""
+    return _change_of(world, world.operator.choices(list(OPERATOR), list(OPERATOR.values()))[0])
+
+
+def _change_of(world: World, kind: Change) -> str | None:
+    return kind.__name__.replace("_", " ") if kind(world) else None
 
 
 def calm(world: World) -> None:
@@ -213,12 +224,15 @@ def calm(world: World) -> None:
 def _appear(world: World, kind: str) -> bool:
     if sum(1 for _ in world.truth().servers()) > MOST_SERVERS:
         return False
-    account = world.random.choice(world.fleet.of_kind(kind))
-    regions = account.active if world.random.random() < 0.8 else account.initialised
-    place = (account.account_id, world.random.choice(regions))
-    servers, instances = arrivals(world.fleet, place, world.random.randint(1, 3), seed=world.random.randrange(2**32))
-    plant_servers(world.cloud, servers, instances)
-    world.fleet = world.fleet.with_more(servers, instances)
+    with world.amending:  # an account that is taken away meanwhile gets no more servers
+        account = world.nature.choice(world.fleet.of_kind(kind))
+        regions = account.active if world.nature.random() < 0.8 else account.initialised
+        place = (account.account_id, world.nature.choice(regions))
+        servers, instances = arrivals(
+            world.fleet, place, world.nature.randint(1, 3), seed=world.nature.randrange(2**32)
+        )
+        plant_servers(world.cloud, servers, instances)
+        world.amend(lambda fleet: fleet.with_more(servers, instances))
     return True
 
 

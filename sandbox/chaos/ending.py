@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sandbox.chaos.timing import QUEUES, SCHEDULES
+from sandbox.chaos.timing import DEAD_LETTERS, QUEUES, SCHEDULES
 from sandbox.chaos.world import World
 from sandbox.cloud.client import SandboxCloud
 from sandbox.fleet.evidence import table_items
 from sandbox.fleet.truth import Report, compare
 from sandbox.fleet.waiting import NotAtRestError, outstanding, queued, settle
 
-DEAD_LETTERS, SCHEDULE_FAILURES, STREAM_FAILURES = "WorkDeadLettersUrl", "ScheduleFailuresUrl", "StreamFailuresUrl"
+FAILURES = (DEAD_LETTERS, "ScheduleFailuresUrl", "StreamFailuresUrl")
 REST_SECONDS = 60.0
 DRAIN_SECONDS = 300.0
 TRUTH_SECONDS = 420.0
@@ -58,8 +58,7 @@ def end(world: World, watch: Watch, *, patient: bool = True) -> Ending:
     cloud, started = world.cloud, time.monotonic()
     _drain(cloud, started, watch, patient=patient)
     drained = time.monotonic() - started
-    names = (DEAD_LETTERS, SCHEDULE_FAILURES, STREAM_FAILURES)
-    dead = {name.removesuffix("Url"): queued(cloud, [name]) for name in names}
+    dead = {name.removesuffix("Url"): queued(cloud, [name]) for name in FAILURES}
     redriven = redrive(world)
     true = _until_true(world, started, watch, patient=patient)
     _stop_schedules(cloud)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from sandbox.chaos.breaking import Breaker
-from sandbox.chaos.changes import calm, change
+from sandbox.chaos.changes import by_nature, by_operator, calm
 from sandbox.chaos.ending import Ending, Watch, end
 from sandbox.chaos.world import World
 from sandbox.cloud.client import SandboxCloud
@@ -18,7 +18,9 @@ from sandbox.fleet.waiting import settle
 
 FIRST_CYCLE_SECONDS = 180.0
 CHANGE_SECONDS = (0.3, 1.2)
-"""The pause between two changes."""
+"""The pause between two changes by nature."""
+OPERATOR_SECONDS = (1.0, 6.0)
+"""The pause between two of the operator's."""
 LOOK_SECONDS = 1.0
 
 
@@ -61,8 +63,10 @@ class Chaos:
         """
         self.world.plant_spare()
         self._started = time.monotonic()
-        with ThreadPoolExecutor(3) as pool:
-            loops = [pool.submit(self._loop, step) for step in (self._change, self._break, self._kill)]
+        self.breaker.begin(seconds)
+        steps = (self._change, self._operate, self._break, self._kill)
+        with ThreadPoolExecutor(len(steps)) as pool:
+            loops = [pool.submit(self._loop, step) for step in steps]
             try:
                 self._watch(seconds, loops, watch)
             finally:
@@ -89,9 +93,14 @@ class Chaos:
             pass
 
     def _change(self) -> float:
-        if kind := change(self.world):
+        if kind := by_nature(self.world):
             self.told.changes[kind] += 1
-        return self.world.random.uniform(*CHANGE_SECONDS)
+        return self.world.nature.uniform(*CHANGE_SECONDS)
+
+    def _operate(self) -> float:
+        if kind := by_operator(self.world):
+            self.told.changes[kind] += 1
+        return self.world.operator.uniform(*OPERATOR_SECONDS)
 
     def _break(self) -> float:
         name, seconds = self.breaker.next_episode()

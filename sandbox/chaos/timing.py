@@ -15,6 +15,7 @@ VISIBILITY_SECONDS = 100
 VISIBILITY_SETTING = "QUEUE_VISIBILITY_SECONDS"
 WORKERS = ("InventoryWorker", "TagsWorker", "StagingWorker")
 QUEUES = ("InventoryWorkUrl", "TagsWorkUrl", "StagingWorkUrl")
+DEAD_LETTERS = "WorkDeadLettersUrl"
 PARAMETERS = {
     "InventoryIntervalMinutes": "1",
     "TagsIntervalMinutes": "1",

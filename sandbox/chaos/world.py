@@ -1,8 +1,9 @@
 """What is so: the fleet as it changes, who is registered, and the operator who tells the product of it."""
 
 import random
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,14 +25,24 @@ class RefusedError(Exception):
 
 
 class World:
-    """The fleet and everything that changes it. One thread changes it; others may look."""
+    """The fleet and everything that changes it: nature, and the operator, each with random numbers of its own.
+
+    `fleet` is replaced as a whole, by `amend` only; `amending` is held where the cloud changes together with it.
+    """
 
     def __init__(self, fleet: Fleet, cloud: SandboxCloud, seed: int) -> None:
         self.fleet = fleet
         self.cloud = cloud
-        self.random = random.Random(f"changes {seed}")
+        self.nature = random.Random(f"nature {seed}")
+        self.operator = random.Random(f"operator {seed}")
+        self.amending = threading.RLock()
         self.poison: set[str] = set()
         self.spare = _spare_account(fleet, seed)
+
+    def amend(self, change: Callable[[Fleet], Fleet]) -> None:
+        """Replace the fleet by what `change` makes of it."""
+        with self.amending:
+            self.fleet = change(self.fleet)
 
     def plant_spare(self) -> None:
         """Put the account that comes and goes into the cloud, with its roles; the product is not told yet."""
@@ -74,8 +85,12 @@ class World:
     def gone(self, keys: Iterator[ServerKey]) -> None:
         """Note that servers are gone, or their account is: of those that the product never saw it owes no tombstone."""
         unseen = {key for key in keys if self.row(key) is None}
-        kept = tuple(server for server in self.fleet.servers if (server.server_id, server.region) not in unseen)
-        self.fleet = replace(self.fleet, servers=kept)
+        self.amend(
+            lambda fleet: replace(
+                fleet,
+                servers=tuple(server for server in fleet.servers if (server.server_id, server.region) not in unseen),
+            )
+        )
 
     def targets(self) -> list[str]:
         """Return the target accounts."""
@@ -84,7 +99,7 @@ class World:
     def join(self, membership: FleetMembership) -> None:
         """Make a staging account one of a target's."""
         self.operate("add_staging_account", "ALREADY_EXISTS", **_membership(membership))
-        self.fleet = replace(self.fleet, memberships=(*self.fleet.memberships, membership))
+        self.amend(lambda fleet: replace(fleet, memberships=(*fleet.memberships, membership)))
 
     def part(self, membership: FleetMembership) -> None:
         """Take a staging account from a target."""
@@ -93,8 +108,13 @@ class World:
 
     def over_for(self, membership: FleetMembership) -> None:
         """Note that a membership is over."""
-        left = tuple(other for other in self.fleet.memberships if other != membership)
-        self.fleet = replace(self.fleet, memberships=left, former=(*self.fleet.former, membership))
+        self.amend(
+            lambda fleet: replace(
+                fleet,
+                memberships=tuple(other for other in fleet.memberships if other != membership),
+                former=(*fleet.former, membership),
+            )
+        )
 
     def operate(self, operation: str, *settled: str, **values: object) -> Item:
         """Let an operator ask for an operation until it is done.
