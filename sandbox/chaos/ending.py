@@ -13,9 +13,9 @@ from sandbox.fleet.waiting import NotAtRestError, outstanding, queued, settle
 
 FAILURES = (DEAD_LETTERS, "ScheduleFailuresUrl", "StreamFailuresUrl")
 REST_SECONDS = 60.0
-DRAIN_SECONDS = 300.0
-TRUTH_SECONDS = 420.0
-"""How long the product has for putting everything right by itself: a few of its own cycles."""
+DRAIN_SECONDS = 240.0
+TRUTH_SECONDS = 900.0
+"""How long the product has for putting everything right by itself, from the end of the faults."""
 POLL_SECONDS = 1.0
 LOOK_SECONDS = 5
 
@@ -28,7 +28,7 @@ class Ending(NamedTuple):
     Attributes:
         dead_lettered: messages by dead-letter queue when the faults ended.
         redriven: messages that went back into their queues.
-        drained: seconds until no work and no message was left.
+        drained: seconds until no work and no message was left, dead letters redriven.
         true: seconds until everything was as it should be; None where it never was.
         report: the last comparison with the truth.
         poison_left: whether the dead letters are the poisoned messages and no others.
@@ -56,10 +56,11 @@ def end(world: World, watch: Watch, *, patient: bool = True) -> Ending:
         patient: False does not wait for leases of dead workers and for the next due times: they are made to be over.
     """
     cloud, started = world.cloud, time.monotonic()
-    _drain(cloud, started, watch, patient=patient)
-    drained = time.monotonic() - started
+    _drain(lambda: queued(cloud, QUEUES), cloud, watch, patient=patient)
     dead = {name.removesuffix("Url"): queued(cloud, [name]) for name in FAILURES}
     redriven = redrive(world)
+    _drain(lambda: outstanding(cloud), cloud, watch, patient=patient)
+    drained = time.monotonic() - started
     true = _until_true(world, started, watch, patient=patient)
     _stop_schedules(cloud)
     _rest(cloud, watch)
@@ -109,10 +110,11 @@ def hasten(cloud: SandboxCloud) -> None:
     cloud.control("POST", "/schedules", {"accountId": cloud.outputs.hub_account, "rule": "Schedule"})
 
 
-def _drain(cloud: SandboxCloud, started: float, watch: Watch, *, patient: bool) -> None:
-    """Wait until no work and no message is left, or for as long as is worth while."""
-    while (left := outstanding(cloud)) and time.monotonic() - started < DRAIN_SECONDS:
-        watch(f"draining: {_told(left)}")
+def _drain(left: Callable[[], object], cloud: SandboxCloud, watch: Watch, *, patient: bool) -> None:
+    """Wait until nothing is left, or for as long as is worth while."""
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while left() and time.monotonic() < deadline:
+        watch(f"draining: {_told(outstanding(cloud))}")
         if not patient and not queued(cloud, QUEUES):
             hasten(cloud)
         time.sleep(POLL_SECONDS)
