@@ -3,13 +3,13 @@
 SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-SOURCES := app.py chalicelib sandbox scripts tests
+SOURCES := app.py chalicelib sandbox scripts tests benchmarks
 SHIPPED := app.py chalicelib
 PORT ?= 4566
 MINUTES ?= 10
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help demo chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean
+.PHONY: help demo chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,12 @@ test: .venv/.installed ## every test, on two processes
 
 test-fast: .venv/.installed ## unit and property tests, with coverage
 	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/property --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+bench: .venv/.installed ## what everything costs, as ratios; table, plots and results.json in benchmarks/out
+	@$(BIN)/python -m benchmarks
+
+bench-small: .venv/.installed ## the ratios on small fleets, within a minute
+	@$(BIN)/python -m benchmarks --small
 
 check: .venv/.installed ## formats, lints, types, imports, templates
 	@$(BIN)/ruff format --check --quiet $(SOURCES)

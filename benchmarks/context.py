@@ -1,0 +1,53 @@
+"""What every measurement is given: the profile, where to put things, and a way to say how far it is."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+
+STARTED = time.monotonic()
+
+
+class Context:
+    """One run of the benchmarks.
+
+    Attributes:
+        small: whether only ratios are wanted, of small fleets, within seconds.
+        out: where plots and results go.
+        build: scratch space that is kept between runs.
+    """
+
+    def __init__(self, out: Path, *, small: bool = False, build: Path = Path("build/benchmarks")) -> None:
+        self.small = small
+        self.out = out
+        self.build = build
+        self._known: dict[tuple[Any, ...], Any] = {}
+        for folder in (out, build):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def say(self, line: str) -> None:
+        """Tell whoever waits how far it is."""
+        say(line)
+
+    def once(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Return what `function` returns in a fresh interpreter; asked again, what it returned before."""
+        key = (function, *arguments)
+        if key not in self._known:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                self._known[key] = pool.submit(_timed, STARTED, function, arguments).result()
+        result: Result = self._known[key]
+        return result
+
+
+def say(line: str) -> None:
+    """Print a line with the time since the run began."""
+    print(f"[{time.monotonic() - STARTED:5.0f} s] {line}", flush=True)
+
+
+def _timed(started: float, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+    globals()["STARTED"] = started  # the monotonic clock is the machine's
+    return function(*arguments)
