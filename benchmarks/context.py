@@ -1,5 +1,6 @@
 """What every measurement is given: the profile, where to put things, and a way to say how far it is."""
 
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -45,7 +46,7 @@ class Context:
 
 def say(line: str) -> None:
     """Print a line with the time since the run began."""
-    print(f"[{time.monotonic() - STARTED:5.0f} s] {line}", flush=True)
+    print(f"[{time.monotonic() - STARTED:5.0f} s] {line}", file=sys.__stdout__, flush=True)
 
 
 def _timed(started: float, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:

@@ -1,0 +1,65 @@
+"""How cost grows with active scopes, and with the fleet at a fixed change: slopes of log against log."""
+
+from math import log
+
+from benchmarks import in_memory, plots
+from benchmarks.context import Context
+from benchmarks.figures import Figure, at_most, within
+from benchmarks.fleets import SMALL as SMALL_FLEET
+from benchmarks.fleets import SMALLER, F, L, M
+
+TITLE = "Growth"
+SMALL = True
+KEYS = ("scale.calls.exponent", "scale.writes.exponent", "scale.time.exponent", "scale.fixed_change.writes.exponent")
+HOW = "log-log slope over fleets {}; the real services with every table, DRS and EC2 in memory"
+
+
+def run(context: Context) -> dict[str, Figure]:
+    """Return the exponents."""
+    shapes = (SMALLER, SMALL_FLEET) if context.small else (F, M, L)
+    grown = [context.once(in_memory.grown, shape) for shape in shapes]
+    scopes = [growth.active_scopes for growth in grown]
+    how = HOW.format(", ".join(shape.name for shape in shapes))
+    details = {shape.name: growth._asdict() for shape, growth in zip(shapes, grown, strict=True)}
+    fixed = [growth.changed.written - growth.steady.written for growth in grown]
+    plots.growth(context.out, scopes, {name: [getattr(one.steady, name) for one in grown] for name in plots.GROWING})
+    return {
+        "scale.calls.exponent": Figure(
+            slope(scopes, [growth.steady.calls for growth in grown]),
+            "",
+            f"calls of a quiet inventory cycle against active scopes; {how}",
+            at_most(1.02),
+            details,
+        ),
+        "scale.writes.exponent": Figure(
+            slope(scopes, [growth.steady.written for growth in grown]),
+            "",
+            f"items written in a quiet inventory cycle against active scopes; {how}",
+            at_most(1.02),
+        ),
+        "scale.time.exponent": Figure(
+            slope(scopes, [growth.steady.seconds for growth in grown]),
+            "",
+            f"time of a quiet inventory cycle, one worker, against active scopes; {how}",
+        ),
+        "scale.fixed_change.writes.exponent": Figure(
+            slope([growth.servers for growth in grown], fixed),
+            "",
+            f"items that {in_memory.CHANGES} changed servers add to a quiet cycle, against the fleet's size; {how}",
+            within(-0.05, 0.05),
+            {"items": fixed},
+        ),
+        "scale.planning.seconds": Figure(
+            grown[-1].planning,
+            "s",
+            f"the tick of {shapes[-1].name}: {scopes[-1]} scopes due; tables in memory: the planner's own time",
+        ),
+    }
+
+
+def slope(sizes: list[int], costs: list[float]) -> float:
+    """Return the least-squares slope of log cost over log size."""
+    xs, ys = [log(size) for size in sizes], [log(cost) for cost in costs]
+    middle_x, middle_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    rise = sum((x - middle_x) * (y - middle_y) for x, y in zip(xs, ys, strict=True))
+    return rise / sum((x - middle_x) ** 2 for x in xs)
