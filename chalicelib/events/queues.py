@@ -8,8 +8,6 @@ redrive (`maxReceiveCount` in the template) is left for the case that not even t
 from collections.abc import Callable
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from chalice import Blueprint
 from chalice.app import SQSEvent
 from pydantic import ValidationError
@@ -25,6 +23,9 @@ FIRST_RETRY_SECONDS = 20
 MOST_TRIES = 5
 
 blueprint = Blueprint(__name__)
+
+Received = dict[str, Any]
+"""A message as Lambda hands it over."""
 
 
 @blueprint.on_sqs_message(queue="inventory-work", batch_size=5, name="inventory_worker")
@@ -50,22 +51,29 @@ def staging_worker(event: SQSEvent) -> dict[str, Any]:
 
 def _work_off(event: SQSEvent, kind: WorkKind, worker: Callable[[], Worker]) -> dict[str, Any]:
     """Work a batch off; what fails is named in the answer, so that only it comes back."""
-
-    def handle(record: SQSRecord) -> None:
-        _handle(record, kind, worker(), event.context.get_remaining_time_in_millis() // 1000)
-
-    processor = BatchProcessor(event_type=EventType.SQS)
-    answer = process_partial_response(
-        event=event.to_dict(), record_handler=handle, processor=processor, context=event.context
-    )
-    return dict(answer)
+    failed = [
+        record["messageId"]
+        for record in event.to_dict()["Records"]
+        if not _worked_off(record, kind, worker, event.context.get_remaining_time_in_millis() // 1000)
+    ]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _handle(record: SQSRecord, kind: WorkKind, worker: Worker, seconds_left: int) -> None:
+def _worked_off(record: Received, kind: WorkKind, worker: Callable[[], Worker], seconds_left: int) -> bool:
+    """Return whether a message is done with; the others of its batch go on where it is not."""
+    try:
+        _handle(record, kind, worker(), seconds_left)
+    except Exception:  # noqa: BLE001  named as failed in the answer: SQS hands it out again, and buries it in the end
+        logger.exception("work is to be tried again", kind=kind, messageId=record["messageId"])
+        return False
+    return True
+
+
+def _handle(record: Received, kind: WorkKind, worker: Worker, seconds_left: int) -> None:
     message = _message(record, kind)
     if message is None:
         return
-    received = int(record.attributes.approximate_receive_count or 1)
+    received = int(record["attributes"].get("ApproximateReceiveCount", 1))
     if received > MOST_TRIES:
         _bury(record, kind, f"its worker died: received {received} times without an answer")
         return
@@ -78,14 +86,14 @@ def _handle(record: SQSRecord, kind: WorkKind, worker: Worker, seconds_left: int
         if received >= MOST_TRIES:
             _bury(record, kind, f"{type(error).__name__}: {error}")
             return
-        work_queue().retry_in(kind, record.receipt_handle, FIRST_RETRY_SECONDS * received)
+        work_queue().retry_in(kind, record["receiptHandle"], FIRST_RETRY_SECONDS * received)
         raise
 
 
-def _message(record: SQSRecord, kind: WorkKind) -> WorkMessage | None:
+def _message(record: Received, kind: WorkKind) -> WorkMessage | None:
     """Return the message of `record`; None where it can never be worked off, and went to the dead-letter queue."""
     try:
-        message = WorkMessage.model_validate_json(record.body)
+        message = WorkMessage.model_validate_json(record["body"])
     except ValidationError as error:
         reason = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
     else:
@@ -96,7 +104,7 @@ def _message(record: SQSRecord, kind: WorkKind) -> WorkMessage | None:
     return None
 
 
-def _bury(record: SQSRecord, kind: WorkKind, reason: str) -> None:
+def _bury(record: Received, kind: WorkKind, reason: str) -> None:
     """Put a message into the dead-letter queue, with the reason. Its work is still wanted, and comes due again."""
-    logger.error("a message goes to the dead-letter queue", reason=reason, kind=kind, body=record.body[:1000])
-    work_queue().bury(record.body, kind, reason)
+    logger.error("a message goes to the dead-letter queue", reason=reason, kind=kind, body=record["body"][:1000])
+    work_queue().bury(record["body"], kind, reason)
