@@ -3,14 +3,17 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from decimal import Decimal
 from threading import Barrier
 
 import pytest
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
 from chalicelib.adapters.calls import CALLS
+from chalicelib.adapters.dynamodb import marshal, unmarshal
 from chalicelib.adapters.region_status_table import RegionStatusTable
 from chalicelib.adapters.sessions import CustomerSessions, hub_client, hub_session
 from chalicelib.domain.accounts import Access
@@ -117,3 +120,64 @@ def test_property_12_the_hub_s_own_account_needs_no_role(sts, services):
         assert sessions.client(own, Access.READER, service, "eu-west-1").meta.service_model.service_name == service
     assert CALLS.since(mark) == {}
     assert hub_session() is hub_session()
+
+
+# --- values in tables ---
+
+TABLE_VALUES = st.recursive(
+    st.none()
+    | st.text()
+    | st.booleans()
+    | st.integers(-(10**37), 10**37)
+    | st.binary(max_size=20)
+    # DynamoDB numbers: 1E-130 to 9.9E+125
+    | st.floats(1e-100, 1e100)
+    | st.floats(-1e100, -1e-100),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(), values, max_size=4),
+)
+
+
+def without_none(value):
+    """What is stored of a value: within maps, None is absent."""
+    if isinstance(value, dict):
+        return {name: without_none(part) for name, part in value.items() if part is not None}
+    return [without_none(part) for part in value] if isinstance(value, list) else value
+
+
+@given(TABLE_VALUES)
+def test_a_value_survives_the_table(value):
+    kept = unmarshal(marshal({"value": value}))["value"]
+    assert kept == without_none(value)
+    assert type(kept) is type(value) or isinstance(value, float)
+
+
+@given(TABLE_VALUES)
+def test_values_are_typed_as_boto3_types_them(value):
+    theirs = TypeDeserializer().deserialize(marshal({"value": value})["value"])
+    assert TypeSerializer().serialize(theirs) == TypeSerializer().serialize(decimals(without_none(value)))
+
+
+def decimals(value):
+    """The same value as boto3 takes it."""
+    if isinstance(value, dict):
+        return {name: decimals(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [decimals(part) for part in value]
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+@given(TABLE_VALUES)
+def test_what_boto3_typed_is_read(value):
+    typed = TypeSerializer().serialize(decimals(without_none(value)))
+    assert unmarshal({"value": typed})["value"] == without_none(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, object()])
+def test_what_no_table_holds_is_refused(value):
+    with pytest.raises(TypeError, match="cannot be stored"):
+        marshal({"value": [value]})
+
+
+def test_a_type_that_is_never_written_is_refused():
+    with pytest.raises(TypeError, match="SS"):
+        unmarshal({"value": {"SS": ["a"]}})
