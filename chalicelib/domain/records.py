@@ -4,6 +4,7 @@ Fields are snake_case in Python and carry the seed's camelCase names outside.
 """
 
 from datetime import datetime
+from threading import RLock
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
@@ -18,13 +19,20 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+_BUILDING = RLock()
+
 Moment = Annotated[datetime, PlainSerializer(iso, return_type=str)]
 
 
 class Record(BaseModel):
-    """An immutable record; `None` means absent, and is not stored."""
+    """An immutable record; `None` means absent, and is not stored.
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    Its validator is built when it is first used: a function imports more records than it meets.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", defer_build=True
+    )
 
     def item(self) -> dict[str, Any]:
         """Return the record as stored: camelCase, without absent values, times as ISO 8601 text."""
@@ -38,3 +46,9 @@ class Record(BaseModel):
             pydantic.ValidationError: naming each field that does not fit.
         """
         return cls.model_validate(item)
+
+    @classmethod
+    def model_rebuild(cls, *, _parent_namespace_depth: int = 2, **options: Any) -> bool | None:
+        """Build the validator, in one thread at a time: pydantic's own building is not safe for threads."""
+        with _BUILDING:
+            return super().model_rebuild(_parent_namespace_depth=_parent_namespace_depth + 1, **options)
