@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.cloud.outputs import REGION
+from scripts.bytecode import add_bytecode
 
 REPO = Path(__file__).resolve().parents[2]
 SHIPPED = ("app.py", "chalicelib", ".chalice", "requirements.txt", "vendor")
@@ -117,6 +118,7 @@ def _chalice_package(app: AppSource, scratch: Path) -> Path:
     )
     if done.returncode:
         raise PackagingError(f"chalice package failed:\n{done.stdout}{done.stderr}")
+    add_bytecode(output / "deployment.zip")
     return output
 
 
@@ -159,7 +161,7 @@ def _environment() -> dict[str, str]:
 
 
 def _fingerprint(app: AppSource) -> str:
-    digest = hashlib.sha256(f"{app.stage}\0{app.slim}\0{sys.version_info[:2]}\0{platform.machine()}".encode())
+    digest = hashlib.sha256(f"bytecode\0{app.stage}\0{app.slim}\0{sys.version_info[:2]}\0{platform.machine()}".encode())
     for name in SHIPPED:
         root = app.app_dir / name
         for path in sorted([root, *root.rglob("*")]):

@@ -10,6 +10,7 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import distribution
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ CONFIG = json.loads((REPO / ".chalice" / "config.json").read_text())
 FUNCTIONS = list(CONFIG["stages"]["dev"]["lambda_functions"])
 LAMBDA_PACKAGE_LIMIT = 50 * 1024 * 1024  # AWS Lambda quotas: zipped, for direct upload
 FROM_THE_RUNTIME = "boto3"  # docs/adr/0003
+UNCHECKED_HASH = (1).to_bytes(4, "little")  # PEP 552: flags of a pyc file
 PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)$", re.MULTILINE)
 
 SCHEDULED = {
@@ -335,6 +337,13 @@ def test_it_holds_every_module_of_the_application(unpacked):
     shipped = {path.relative_to(unpacked) for path in (unpacked / "chalicelib").rglob("*.py")}
     assert shipped == wanted
     assert (unpacked / "app.py").read_text() == (REPO / "app.py").read_text()
+
+
+def test_every_module_has_bytecode_that_is_used_without_a_look_at_its_source(unpacked):
+    for module in unpacked.rglob("*.py"):
+        if "dist-info" not in str(module):
+            head = Path(cache_from_source(module)).read_bytes()[:8]
+            assert head == MAGIC_NUMBER + UNCHECKED_HASH, module
 
 
 @pytest.mark.parametrize(
