@@ -2,9 +2,10 @@
 
 from collections import Counter
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from botocore.session import Session as BotocoreSession
+if TYPE_CHECKING:
+    from botocore.session import Session
 
 
 class CallCounter:
@@ -14,7 +15,7 @@ class CallCounter:
         self._lock = Lock()
         self._calls: Counter[str] = Counter()
 
-    def watch(self, session: BotocoreSession) -> None:
+    def watch(self, session: "Session") -> None:
         """Count every request that clients of `session` send."""
         session.register("before-send", self._count)  # type: ignore[arg-type]  # called by keyword
 

@@ -1,34 +1,35 @@
-"""AWS sessions: the hub's own, and those of customer accounts by assumed roles."""
+"""AWS sessions: the hub's own, and those of customer accounts by assumed roles.
 
-from collections.abc import Callable
+What makes them (`clients`) is imported with the first one: botocore's session is half of a cold start.
+"""
+
 from functools import cache
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.config import Config
-from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
-from botocore.session import Session as BotocoreSession
-from botocore.session import get_session
 from cachetools import LRUCache
 
 from ..domain.accounts import Access, Account
 from ..errors import AccessDenied
-from .calls import CALLS
 from .pacing import paced
 from .services import EXPIRED_CODES
+
+if TYPE_CHECKING:
+    from botocore.session import Session
 
 SESSION_SECONDS = 3600  # AWS STS: the most that a chained role session may last
 CLIENTS_KEPT = 64  # about a megabyte each
 _HUB_LOCK = RLock()
-HUB_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=16)
+HUB_ATTEMPTS = 5
+CONNECTIONS = 16
 
 
 @cache
-def hub_session() -> BotocoreSession:
+def hub_session() -> "Session":
     """Return the session with the function's own role."""
-    session = get_session()
-    CALLS.watch(session)
-    return session
+    from .clients import own_session
+
+    return own_session()
 
 
 def hub_client(service: str) -> Any:
@@ -39,7 +40,9 @@ def hub_client(service: str) -> Any:
 
 @cache
 def _hub_client(service: str) -> Any:
-    return hub_session().create_client(service, config=HUB_CONFIG)
+    from .clients import client_of
+
+    return client_of(hub_session(), service, retries=_retries(HUB_ATTEMPTS), max_pool_connections=CONNECTIONS)
 
 
 def hub_region() -> str:
@@ -63,9 +66,9 @@ class CustomerSessions:
         self._hub_account_id = hub_account_id
         self._max_attempts = max_attempts
         self._requests_per_second = requests_per_second
-        self._config = Config(connect_timeout=5, read_timeout=read_timeout, max_pool_connections=16)
+        self._options = {"connect_timeout": 5, "read_timeout": read_timeout, "max_pool_connections": CONNECTIONS}
         self._lock = RLock()
-        self._sessions: dict[tuple[str, str], BotocoreSession] = {}
+        self._sessions: dict[_Role, Session] = {}
         self._clients: LRUCache[_ClientKey, Any] = LRUCache(CLIENTS_KEPT)
 
     def client(self, account: Account, access: Access, service: str, region: str, *, patient: bool = True) -> Any:
@@ -97,15 +100,15 @@ class CustomerSessions:
         return client
 
     def _made(self, key: "_ClientKey") -> Any:
-        retries = Config(retries={"mode": "standard", "total_max_attempts": key.attempts})
-        client = self._session(key.role).create_client(
-            key.service, region_name=key.region, config=self._config.merge(retries)
-        )
+        from .clients import client_of
+
+        session, retries = self._session(key.role), _retries(key.attempts)
+        client = client_of(session, key.service, key.region, retries=retries, **self._options)
         if key.role[0]:
             client.meta.events.register("after-call", lambda parsed, **_: self._drop_expired(key.role, parsed))
         return paced(client, self._requests_per_second, key.attempts)
 
-    def _session(self, role: "_Role") -> BotocoreSession:
+    def _session(self, role: "_Role") -> "Session":
         if not role[0]:
             return hub_session()
         if role not in self._sessions:
@@ -135,8 +138,9 @@ class _ClientKey(NamedTuple):
     attempts: int
 
 
-def _assumed(role_arn: str, external_id: str) -> BotocoreSession:
-    """Return a session whose credentials come from AssumeRole, when first needed and before they expire."""
+def _assumed(role_arn: str, external_id: str) -> "Session":
+    """Return a session with the role `role_arn`, assumed when it is first needed and again before it expires."""
+    from .clients import assumed_session
 
     def assume() -> dict[str, str]:
         secret = {"ExternalId": external_id} if external_id else {}
@@ -150,22 +154,8 @@ def _assumed(role_arn: str, external_id: str) -> BotocoreSession:
             "expiry_time": answer["Expiration"].isoformat(),
         }
 
-    session = get_session()
-    session.register_component("credential_provider", CredentialResolver([_Provider(assume)]))
-    session.register_component("data_loader", hub_session().get_component("data_loader"))  # models are read once
-    CALLS.watch(session)
-    return session
+    return assumed_session(assume, hub_session())
 
 
-class _Provider(CredentialProvider):
-    """A credential provider of one assumed role."""
-
-    METHOD = "assume-role"
-    CANONICAL_NAME = None
-
-    def __init__(self, assume: Callable[[], dict[str, str]]) -> None:
-        self._assume = assume
-
-    def load(self) -> DeferredRefreshableCredentials:
-        """Return the credentials, fetched when they are first used and renewed 15 minutes before they expire."""
-        return DeferredRefreshableCredentials(self._assume, self.METHOD)
+def _retries(attempts: int) -> dict[str, Any]:
+    return {"mode": "standard", "total_max_attempts": attempts}

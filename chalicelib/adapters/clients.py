@@ -1,0 +1,53 @@
+"""Makes botocore's sessions and clients.
+
+The one module that imports botocore's session, which is half of a cold start: `sessions` imports this one when the
+first session is needed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+from botocore.session import Session, get_session
+
+from .calls import CALLS
+
+
+def own_session() -> Session:
+    """Return a session with the function's own role."""
+    session = get_session()
+    CALLS.watch(session)
+    return session
+
+
+def assumed_session(assume: Callable[[], dict[str, str]], hub: Session) -> Session:
+    """Return a session whose credentials come from `assume`, when first needed and before they expire.
+
+    Args:
+        assume: returns credentials and their `expiry_time`, as botocore's refreshable credentials want them.
+        hub: the hub's own session: service models are read once.
+    """
+    session = own_session()
+    session.register_component("credential_provider", CredentialResolver([_Provider(assume)]))
+    session.register_component("data_loader", hub.get_component("data_loader"))
+    return session
+
+
+def client_of(session: Session, service: str, region: str | None = None, **options: Any) -> Any:
+    """Return a client of `service`; `options` are those of botocore's `Config`."""
+    return session.create_client(service, region_name=region, config=Config(**options))
+
+
+class _Provider(CredentialProvider):
+    """A credential provider of one assumed role."""
+
+    METHOD = "assume-role"
+    CANONICAL_NAME = None
+
+    def __init__(self, assume: Callable[[], dict[str, str]]) -> None:
+        self._assume = assume
+
+    def load(self) -> DeferredRefreshableCredentials:
+        """Return the credentials, fetched when they are first used and renewed 15 minutes before they expire."""
+        return DeferredRefreshableCredentials(self._assume, self.METHOD)
