@@ -4,21 +4,23 @@ Marshalling is boto3's (`boto3.dynamodb.types`) for the types that records are m
 more than a tenth of a cold start, because boto3 imports its transfers to S3.
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from math import isfinite
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from tenacity import retry, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from ..domain.records import iso
 from ..errors import TableUnavailable
+from .pauses import pauses
 from .sessions import hub_client
 
 Item = dict[str, Any]
 
 BATCH_GET_LIMIT = 100  # DynamoDB: keys per BatchGetItem
+BATCH_GET_TRIES = 10
 
 
 def client() -> Any:
@@ -92,21 +94,14 @@ def _items(operation: str, parameters: Item) -> Iterator[Item]:
 def _batch_get(table: str, keys: list[Item]) -> list[Item]:
     left = keys
     found: list[Item] = []
-
-    @retry(
-        retry=retry_if_result(bool),
-        wait=wait_random_exponential(multiplier=0.05, max=2),
-        stop=stop_after_attempt(10),
-    )
-    def ask() -> list[Item]:
-        nonlocal left
+    for pause in pauses(BATCH_GET_TRIES):
+        time.sleep(pause)
         answer = client().batch_get_item(RequestItems={table: {"Keys": left, "ConsistentRead": True}})
         found.extend(unmarshal(typed) for typed in answer["Responses"].get(table, []))
         left = list(answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []))
-        return left
-
-    ask()
-    return found
+        if not left:
+            return found
+    raise TableUnavailable(f"table {table} cannot be read: {len(left)} of {len(keys)} keys are left unprocessed")
 
 
 def _typed(value: Any) -> dict[str, Any]:  # noqa: PLR0911  one per type

@@ -4,24 +4,24 @@ A late, superseded scan can thus neither bring back old content nor bury a livin
 safe: every write sets attributes to given values, and a DynamoDB update that changes nothing makes no stream record.
 """
 
+import time
 from typing import Any
 
 from botocore.exceptions import ClientError
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from ..domain.leases import Lease
 from ..domain.regions import ScanRecord
 from ..domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
 from ..errors import DrsActiveRegionsError, LeaseLost, RowChanged
 from . import dynamodb
+from .pauses import pauses
 from .telemetry_table import to_item
 from .work_state_table import WorkStateTable
 
 ROWS_PER_TRANSACTION = 99  # DynamoDB: 100 actions, one of which is the check of the epoch
-
-
-class _Conflict(Exception):
-    """Another transaction touched an item at the same moment."""
+TRIES = 8
+IN_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+"""Reasons for a cancelled transaction that may be gone a moment later."""
 
 
 class FencedWrites:
@@ -45,13 +45,15 @@ class FencedWrites:
         for some in dynamodb.chunks(writes, ROWS_PER_TRANSACTION):
             self._transact(lease, [check, *(self._action(write) for write in some)])
 
-    @retry(
-        retry=retry_if_exception_type(_Conflict),
-        wait=wait_random_exponential(multiplier=0.05, max=2),
-        stop=stop_after_attempt(8),
-        reraise=True,
-    )
     def _transact(self, lease: Lease, actions: list[dict[str, Any]]) -> None:
+        for pause in pauses(TRIES):
+            time.sleep(pause)
+            if self._went_through(lease, actions):
+                return
+        raise DrsActiveRegionsError(f"{lease.work.key}: a transaction conflicted {TRIES} times")
+
+    def _went_through(self, lease: Lease, actions: list[dict[str, Any]]) -> bool:
+        """Carry out one transaction; False where it was cancelled for a reason that passes."""
         try:
             dynamodb.client().transact_write_items(TransactItems=actions)
         except ClientError as error:
@@ -62,9 +64,10 @@ class FencedWrites:
                 raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over") from None
             if "ConditionalCheckFailed" in codes:
                 raise _refused(actions[codes.index("ConditionalCheckFailed")]["Update"]) from error
-            if {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"} & set(codes):
-                raise _Conflict from error
+            if IN_PASSING.intersection(codes):
+                return False
             raise
+        return True
 
     def _action(self, write: Write) -> dict[str, Any]:
         if isinstance(write, UpdateServer):

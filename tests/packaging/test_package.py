@@ -300,7 +300,7 @@ def test_a_worker_buries_from_the_package_what_it_cannot_read(template, unpacked
     assert aws.asked.count("UpdateItem") == 1
 
 
-@pytest.mark.parametrize("missing", ["tenacity", "cachetools", "pydantic", "aws_lambda_powertools", "chalice"])
+@pytest.mark.parametrize("missing", ["cachetools", "pydantic", "aws_lambda_powertools", "chalice"])
 def test_a_missing_requirement_would_be_noticed(template, unpacked, runtime, aws, tmp_path, missing):
     incomplete = tmp_path / "package"
     shutil.copytree(unpacked, incomplete, ignore=lambda _, names: {missing}.intersection(names))

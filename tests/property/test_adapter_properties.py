@@ -14,6 +14,7 @@ from moto import mock_aws
 
 from chalicelib.adapters.calls import CALLS
 from chalicelib.adapters.dynamodb import marshal, unmarshal
+from chalicelib.adapters.pauses import pauses
 from chalicelib.adapters.region_status_table import RegionStatusTable
 from chalicelib.adapters.sessions import CustomerSessions, hub_client, hub_session
 from chalicelib.domain.accounts import Access
@@ -120,6 +121,14 @@ def test_property_12_the_hub_s_own_account_needs_no_role(sts, services):
         assert sessions.client(own, Access.READER, service, "eu-west-1").meta.service_model.service_name == service
     assert CALLS.since(mark) == {}
     assert hub_session() is hub_session()
+
+
+@given(st.integers(0, 20))
+def test_pauses_are_as_many_as_tries_and_bounded(tries):
+    waits = list(pauses(tries))
+    assert len(waits) == tries
+    assert waits[:1] == [0.0][:tries]
+    assert all(0 <= wait <= min(2.0, 0.05 * 2 ** (number - 1)) for number, wait in enumerate(waits) if number)
 
 
 # --- values in tables ---

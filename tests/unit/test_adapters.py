@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 from moto import mock_aws
 
 from chalicelib import bootstrap
-from chalicelib.adapters import dynamodb, telemetry_table
+from chalicelib.adapters import dynamodb, pauses, telemetry_table
 from chalicelib.adapters.calls import CALLS, CallCounter
 from chalicelib.adapters.drs import DrsReader, DrsWriter
 from chalicelib.adapters.ec2 import FILTER_LIMIT, Ec2Reader
@@ -29,6 +29,7 @@ from chalicelib.errors import (
     Refused,
     ResourceNotFound,
     ServiceError,
+    TableUnavailable,
     Throttled,
     Uninitialized,
 )
@@ -347,6 +348,28 @@ class TestDynamoDb:
         monkeypatch.setattr(client, "batch_get_item", stingy)
         assert set(bootstrap.work_states().read(works)) == set(works)
         assert asked == [5, 3, 1]
+
+    def test_keys_that_stay_unprocessed_are_an_error_and_no_short_answer(self, deployed, monkeypatch):
+        def stingy(RequestItems):
+            return {"Responses": {}, "UnprocessedKeys": RequestItems}
+
+        monkeypatch.setattr(pauses, "LONGEST_SECONDS", 0)
+        monkeypatch.setattr(dynamodb.client(), "batch_get_item", stingy)
+        with pytest.raises(TableUnavailable, match="1 of 1 keys"):
+            bootstrap.work_states().read([work()])
+
+    def test_a_transaction_that_conflicts_all_the_time_is_an_error(self, deployed, monkeypatch):
+        lease, attempts = self.leased(), []
+
+        def conflicting(**_):
+            attempts.append(1)
+            raise self.cancelled("None", "TransactionConflict")
+
+        monkeypatch.setattr(pauses, "LONGEST_SECONDS", 0)
+        monkeypatch.setattr(dynamodb.client(), "transact_write_items", conflicting)
+        with pytest.raises(DrsActiveRegionsError, match="conflicted 8 times"):
+            bootstrap.fenced_writes().write(lease, [row_update()])
+        assert len(attempts) == 8
 
     def test_a_transaction_conflict_is_tried_again(self, deployed, monkeypatch):
         lease = self.leased()
