@@ -41,3 +41,17 @@ def growth(out: Path, scopes: list[int], costs: dict[str, list[float]]) -> None:
     axes[0].legend(frameon=False)
     figure.suptitle("A quiet inventory cycle", x=0.01, ha="left")
     figure.savefig(out / "growth.png", dpi=DOTS)
+
+
+def package(out: Path, parts: dict[str, int], total: int) -> None:
+    """Draw what each part of the deployment package costs, the largest first."""
+    shown = sorted(parts.items(), key=lambda part: part[1])[-10:]
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    colours = [OURS if name in ("chalicelib", "app") else OTHERS for name, _ in shown]
+    bars = axes.barh([name for name, _ in shown], [size / 1000 for _, size in shown], color=colours, height=0.6)
+    axes.bar_label(bars, labels=[f"{size / 1000:,.0f}" for _, size in shown], padding=4)
+    axes.set_title(f"Deployment package: kilobytes of {total / 1e6:.1f} MB, by part", loc="left")
+    axes.set_xlim(0, shown[-1][1] / 1000 * 1.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(out / "package.png", dpi=DOTS)

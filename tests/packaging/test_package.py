@@ -8,8 +8,7 @@ import sys
 import textwrap
 import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import distribution
+from http.server import ThreadingHTTPServer
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
@@ -18,110 +17,15 @@ import yaml
 
 from sandbox.cloud.packaging import REPO, AppSource, build
 
+from .on_lambda import EVENTS, SCHEDULED, EmptyTables, environment, link_runtime, logical, messages
+
 pytestmark = pytest.mark.xdist_group("package")  # built once
 
 CONFIG = json.loads((REPO / ".chalice" / "config.json").read_text())
 FUNCTIONS = list(CONFIG["stages"]["dev"]["lambda_functions"])
 LAMBDA_PACKAGE_LIMIT = 50 * 1024 * 1024  # AWS Lambda quotas: zipped, for direct upload
-FROM_THE_RUNTIME = "boto3"  # docs/adr/0003
 UNCHECKED_HASH = (1).to_bytes(4, "little")  # PEP 552: flags of a pyc file
 PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)$", re.MULTILINE)
-
-SCHEDULED = {
-    "version": "0",
-    "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
-    "detail-type": "Scheduled Event",
-    "source": "aws.events",
-    "account": "111111111111",
-    "time": "2026-01-01T00:00:00Z",
-    "region": "us-east-1",
-    "resources": [],
-    "detail": {},
-}
-
-
-def rest(path, authorizer=None):
-    return {
-        "resource": path,
-        "path": path,
-        "httpMethod": "GET",
-        "headers": {},
-        "multiValueHeaders": {},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "requestContext": {"resourcePath": path, "httpMethod": "GET", "identity": {}, "requestId": "1"},
-        "body": None,
-        "isBase64Encoded": False,
-    }
-
-
-def message(number, body):
-    return {
-        "messageId": str(number),
-        "receiptHandle": f"handle-{number}",
-        "body": body,
-        "attributes": {"ApproximateReceiveCount": "1"},
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:111111111111:work",
-        "awsRegion": "us-east-1",
-    }
-
-
-def messages(kind):
-    """Return one message that can never be worked off, and one about work that nobody asked for."""
-    wake_up = {"kind": kind, "accountId": "222222222222", "region": "eu-west-1"}
-    return {"Records": [message(1, "{not json"), message(2, json.dumps(wake_up))]}
-
-
-REMOVED_RECORD = {
-    "Records": [
-        {
-            "eventID": "1",
-            "eventName": "REMOVE",
-            "eventSource": "aws:dynamodb",
-            "awsRegion": "us-east-1",
-            "dynamodb": {
-                "Keys": {"region": {"S": "eu-west-1"}, "accountId": {"S": "222222222222"}},
-                "SequenceNumber": "1",
-                "StreamViewType": "NEW_AND_OLD_IMAGES",
-            },
-            "eventSourceARN": "arn:aws:dynamodb:us-east-1:111111111111:table/scans/stream/1",
-        }
-    ]
-}
-
-NOTHING_FAILED = {"batchItemFailures": []}
-
-EVENTS = {
-    "api_handler": [
-        (rest("/health"), lambda answer: json.loads(answer["body"]) == {"status": "OK"}),
-        (rest("/regions"), lambda answer: json.loads(answer["body"])["regions"] == []),
-        (rest("/servers"), lambda answer: json.loads(answer["body"])["servers"] == []),
-    ],
-    "inventory_schedule": [(SCHEDULED, lambda answer: answer is None)],
-    "tags_schedule": [(SCHEDULED, lambda answer: answer is None)],
-    "staging_schedule": [(SCHEDULED, lambda answer: answer is None)],
-    "inventory_worker": [(messages("inventory"), lambda answer: answer == NOTHING_FAILED)],
-    "tags_worker": [(messages("tags"), lambda answer: answer == NOTHING_FAILED)],
-    "staging_worker": [(messages("staging"), lambda answer: answer == NOTHING_FAILED)],
-    "scan_stream": [(REMOVED_RECORD, lambda answer: answer == NOTHING_FAILED)],
-    "operations": [
-        ({"operation": "sync_tags", "wait": 1}, lambda answer: answer["plannedScopes"] == 0),
-        ({"operation": "nonsense"}, lambda answer: answer["error"] == "UNKNOWN_OPERATION"),
-    ],
-    "maintenance": [
-        ({"task": "reconcile"}, lambda answer: answer["registered"] == []),
-        ({"task": "nonsense"}, lambda answer: answer["error"] == "INVALID_REQUEST"),
-    ],
-    "account_probe": [
-        ({"probe": "validate", "accountId": "222222222222"}, lambda answer: answer["error"] == "NOT_FOUND"),
-        ({"probe": "nonsense"}, lambda answer: answer["error"] == "INVALID_REQUEST"),
-    ],
-}
-"""By function, events and whether an answer is the one expected of a stack with empty tables."""
 
 RUN = """
 import importlib, json, sys
@@ -143,37 +47,6 @@ foreign = [
 ]
 print("ANSWERS" + json.dumps([answers, foreign]))
 """
-
-
-class EmptyTables(BaseHTTPRequestHandler):
-    """AWS as far as the handlers ask it: tables without items, queues that take everything."""
-
-    ANSWERS = {
-        "Scan": {"Items": [], "Count": 0, "ScannedCount": 0},
-        "Query": {"Items": [], "Count": 0, "ScannedCount": 0},
-        "GetItem": {},
-        "BatchGetItem": {"Responses": {}, "UnprocessedKeys": {}},
-        "SendMessage": {"MessageId": "1", "MD5OfMessageBody": ""},
-    }
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        operation = self.headers.get("X-Amz-Target", "").rsplit(".", 1)[-1]
-        self.server.asked.append(operation)
-        status, content = 200, self.ANSWERS.get(operation)
-        if operation == "UpdateItem":
-            status, content = 400, {"__type": "com.amazonaws.dynamodb#ConditionalCheckFailedException", "message": "no"}
-        elif content is None:
-            status, content = 400, {"__type": "ValidationException", "message": f"{operation} was not expected"}
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.0")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        return
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +72,7 @@ def unpacked(package, tmp_path_factory):
 def runtime(tmp_path_factory):
     """A folder with what Lambda's runtime brings along, and nothing else of this environment."""
     folder = tmp_path_factory.mktemp("runtime")
-    for name in closure(FROM_THE_RUNTIME):
-        for top in {file.parts[0] for file in distribution(name).files if ".." not in file.parts}:
-            source = Path(distribution(name).locate_file(top))
-            if source.exists() and top != "__pycache__" and not (folder / top).exists():
-                (folder / top).symlink_to(source)
+    link_runtime(folder)
     return folder
 
 
@@ -219,51 +88,14 @@ def aws():
     thread.join()
 
 
-def closure(name, known=()):
-    """Return a distribution and what it needs, without extras."""
-    found = [*known, name]
-    for requirement in distribution(name).requires or []:
-        needed = re.match(r"[A-Za-z0-9_.-]+", requirement).group()
-        if "extra ==" not in requirement and needed not in found:
-            found = closure(needed, found)
-    return found
-
-
-def logical(name):
-    return "APIHandler" if name == "api_handler" else "".join(word.capitalize() for word in name.split("_"))
-
-
-def setting(name, value, endpoint):
-    """Return a value for a setting of the template: its literal, or one that fits its name."""
-    if isinstance(value, str):
-        return value
-    if name.endswith("_URL"):
-        return f"{endpoint}/111111111111/{name}"
-    return {"HUB_ACCOUNT_ID": "111111111111", "ENABLE_REGION_FILTERING": "true"}.get(
-        name, "60" if name.endswith(("_MINUTES", "_PER_SECOND")) else name.lower()
-    )
-
-
 def run(template, name, events, path, aws):
     """Invoke a function's handler in an interpreter that sees `path` and the standard library alone."""
-    endpoint = f"http://127.0.0.1:{aws.server_port}"
-    given = template["Globals"]["Function"]["Environment"]["Variables"]
-    environment = {
-        **{key: setting(key, value, endpoint) for key, value in given.items()},
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "none",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_MAX_ATTEMPTS": "1",
-        "NO_PROXY": "*",
-    }
     handler = template["Resources"][logical(name)]["Properties"]["Handler"]
     program = textwrap.dedent(RUN).format(path=[str(part) for part in path], handler=handler)
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", program],
         input=json.dumps(events),
-        env=environment,
+        env=environment(template, aws.server_port),
         cwd=path[0],
         capture_output=True,
         text=True,
