@@ -9,7 +9,7 @@ PORT ?= 4566
 MINUTES ?= 10
 export AWS_DEFAULT_REGION ?= us-east-1
 
-.PHONY: help demo chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small
+.PHONY: help demo chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small permissions
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,7 @@ check: .venv/.installed ## formats, lints, types, imports, templates
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m scripts.openapi --check docs/openapi.json
+	@$(BIN)/python -m scripts.permissions --check docs/permissions.md
 	@$(BIN)/python -m sandbox.cloud template --out build/template.yaml
 	@$(BIN)/cfn-lint build/template.yaml infra/*.yaml
 	@echo "all checks passed"
@@ -64,6 +65,9 @@ fmt: .venv/.installed ## format and mend what can be mended
 
 openapi: .venv/.installed ## write docs/openapi.json from the table of operations
 	@$(BIN)/python -m scripts.openapi docs/openapi.json
+
+permissions: .venv/.installed ## write docs/permissions.md from the policies and the table of proofs
+	@$(BIN)/python -m scripts.permissions docs/permissions.md
 
 lock: .venv/.installed ## resolve requirements*.in into the locked files again
 	@rm -f requirements.txt requirements-dev.txt

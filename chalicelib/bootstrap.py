@@ -17,7 +17,7 @@ from .adapters.refusals_table import RefusalsTable
 from .adapters.region_status_table import RegionStatusTable
 from .adapters.runs_table import RunsTable
 from .adapters.scan_table import ScanTable
-from .adapters.sessions import CustomerSessions
+from .adapters.sessions import CustomerSessions, Purpose
 from .adapters.telemetry_table import TelemetryTable
 from .adapters.work_queue import WorkQueue
 from .adapters.work_state_table import WorkStateTable
@@ -111,10 +111,12 @@ def work_queue() -> WorkQueue:
 
 
 @cache
-def customer_sessions() -> CustomerSessions:
+def customer_sessions(purpose: Purpose) -> CustomerSessions:
     """Return the sessions in customer accounts, with the credentials of a warm worker."""
     names = settings()
-    return CustomerSessions(names.hub_account_id, names.service_max_attempts, names.service_requests_per_second)
+    return CustomerSessions(
+        names.hub_account_id, purpose, names.service_max_attempts, names.service_requests_per_second
+    )
 
 
 @cache
@@ -190,8 +192,8 @@ def inventory_sync() -> InventorySync:
         telemetries(),
         inventory(),
         fenced_writes(),
-        DrsReader(customer_sessions()),
-        Ec2Reader(customer_sessions()),
+        DrsReader(customer_sessions(Purpose.INVENTORY)),
+        Ec2Reader(customer_sessions(Purpose.INVENTORY)),
         CALLS,
         drs_regions,
         time.time,
@@ -210,7 +212,7 @@ def tag_sync() -> TagSync:
         inventory(),
         work_states(),
         fenced_writes(),
-        DrsWriter(customer_sessions()),
+        DrsWriter(customer_sessions(Purpose.TAGS)),
         CALLS,
         time.time,
         settings().cadence,
@@ -235,7 +237,7 @@ def staging_sync() -> StagingSync:
         work_states(),
         work_queue(),
         fenced_writes(),
-        DrsWriter(customer_sessions()),
+        DrsWriter(customer_sessions(Purpose.STAGING)),
         CALLS,
         time.time,
         settings().cadence,
@@ -268,6 +270,7 @@ def account_probe() -> AccountProbe:
         DrsProbe(
             CustomerSessions(
                 settings().hub_account_id,
+                Purpose.PROBE,
                 max_attempts=2,
                 requests_per_second=settings().service_requests_per_second,
                 read_timeout=8,

@@ -3,6 +3,7 @@
 What makes them (`clients`) is imported with the first one: botocore's session is half of a cold start.
 """
 
+from enum import StrEnum
 from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,20 +51,36 @@ def hub_region() -> str:
     return str(hub_session().get_config_variable("region"))
 
 
+class Purpose(StrEnum):
+    """What a customer's account is entered for: the names of functions, as infra/customer-roles.yaml knows them."""
+
+    INVENTORY = "inventory-worker"
+    TAGS = "tags-worker"
+    STAGING = "staging-worker"
+    PROBE = "account-probe"
+
+
 class CustomerSessions:
     """Clients in customer accounts: one AssumeRole per account and role, renewed shortly before it expires.
 
     Args:
         hub_account_id: the account that the product runs in: the only one that needs no role.
+        purpose: what they are for; customers' roles know it by the session's name, and grant what belongs to it.
         max_attempts: how often a call to a customer account's service is tried in all.
         requests_per_second: the rate that each client keeps: of a process, per account, region and service.
         read_timeout: seconds to wait for an answer.
     """
 
     def __init__(
-        self, hub_account_id: str, max_attempts: int, requests_per_second: float, read_timeout: int = 30
+        self,
+        hub_account_id: str,
+        purpose: Purpose,
+        max_attempts: int,
+        requests_per_second: float,
+        read_timeout: int = 30,
     ) -> None:
         self._hub_account_id = hub_account_id
+        self._session_name = f"drs-active-regions-{purpose}"
         self._max_attempts = max_attempts
         self._requests_per_second = requests_per_second
         self._options = {"connect_timeout": 5, "read_timeout": read_timeout, "max_pool_connections": CONNECTIONS}
@@ -112,7 +129,7 @@ class CustomerSessions:
         if not role[0]:
             return hub_session()
         if role not in self._sessions:
-            self._sessions[role] = _assumed(*role)
+            self._sessions[role] = _assumed(*role, self._session_name)
         return self._sessions[role]
 
     def _drop_expired(self, role: "_Role", answer: dict[str, Any]) -> None:
@@ -138,14 +155,14 @@ class _ClientKey(NamedTuple):
     attempts: int
 
 
-def _assumed(role_arn: str, external_id: str) -> "Session":
+def _assumed(role_arn: str, external_id: str, session_name: str) -> "Session":
     """Return a session with the role `role_arn`, assumed when it is first needed and again before it expires."""
     from .clients import assumed_session
 
     def assume() -> dict[str, str]:
         secret = {"ExternalId": external_id} if external_id else {}
         answer = hub_client("sts").assume_role(
-            RoleArn=role_arn, RoleSessionName="drs-active-regions", DurationSeconds=SESSION_SECONDS, **secret
+            RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS, **secret
         )["Credentials"]
         return {
             "access_key": answer["AccessKeyId"],

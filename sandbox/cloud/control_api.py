@@ -1,6 +1,6 @@
 """The control API under `/_sim/`: the cloud's own requests, and the simulated DRS's for everything else.
 
-The cloud's own: `GET health`, `GET tables`, `GET|POST|PATCH ec2/instances`, `POST schedules`,
+The cloud's own: `GET health`, `GET tables`, `GET|DELETE decisions`, `GET|POST|PATCH ec2/instances`, `POST schedules`,
 `POST workers/kill`.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sandbox.cloud import ec2_instances, schedules, workers
+from sandbox.cloud.iam_decisions import IamDecisions
 from sandbox.cloud.table_writes import TableWrites
 from sandbox.drs.control import control as drs_control
 
@@ -26,7 +27,7 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 Answer = tuple[int, dict[str, Any]]
 
 
-def mounted(inner: AsgiApp, writes: TableWrites) -> AsgiApp:
+def mounted(inner: AsgiApp, writes: TableWrites, decisions: IamDecisions) -> AsgiApp:
     """Return `inner` with the control API in front of it."""
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
@@ -34,13 +35,16 @@ def mounted(inner: AsgiApp, writes: TableWrites) -> AsgiApp:
             await inner(scope, receive, send)
             return
         query = scope.get("query_string", b"").decode()
-        status, content = await answer(scope["method"], scope["path"].rstrip("/"), query, await _body(receive), writes)
+        body = await _body(receive)
+        status, content = await answer(scope["method"], scope["path"].rstrip("/"), query, body, writes, decisions)
         await _send_json(send, status, content)
 
     return app
 
 
-async def answer(method: str, path: str, query: str, body: bytes, writes: TableWrites) -> Answer:
+async def answer(
+    method: str, path: str, query: str, body: bytes, writes: TableWrites, decisions: IamDecisions
+) -> Answer:
     """Return status and content of a control request."""
     try:
         match method, path:
@@ -48,6 +52,11 @@ async def answer(method: str, path: str, query: str, body: bytes, writes: TableW
                 return 200, {"pid": os.getpid()}
             case "GET", "/_sim/tables":
                 return 200, {"tables": writes.counts()}
+            case "GET", "/_sim/decisions":
+                return 200, {"decisions": decisions.counts()}
+            case "DELETE", "/_sim/decisions":
+                decisions.reset()
+                return 200, {}
             case "GET", "/_sim/ec2/instances":
                 return 200, {"instances": ec2_instances.truth()}
             case "POST", "/_sim/ec2/instances":

@@ -17,6 +17,7 @@ from ministack.core import iam_actions, lambda_runtime, router
 
 from sandbox.cloud import control_api, patches
 from sandbox.cloud.gateway import Gateway
+from sandbox.cloud.iam_decisions import IamDecisions
 from sandbox.cloud.table_writes import TableWrites
 from sandbox.drs import ministack_service, shared
 
@@ -41,7 +42,9 @@ def build() -> control_api.AsgiApp:
     _register_drs()
     writes = TableWrites()
     Gateway(shared.CALLS, shared.FAULTS, writes).install()
-    return control_api.mounted(ministack_app.app, writes)
+    decisions = IamDecisions()
+    decisions.install()
+    return control_api.mounted(ministack_app.app, writes, decisions)
 
 
 def _register_drs() -> None:

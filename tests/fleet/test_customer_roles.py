@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from chalicelib.adapters.sessions import Purpose
 from sandbox.fleet.roles import READER, TEMPLATE, WRITER
+
+PRODUCT = "drs-active-regions-"
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +50,38 @@ def test_the_reader_cannot_write(template):
     assert all(action.split(":")[1].startswith(("Describe", "List", "Get")) for action in actions)
 
 
-def test_the_hub_alone_is_trusted_and_only_with_the_external_id(template):
-    for role in ("ReaderRole", "WriterRole"):
-        (statement,) = template["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-        assert statement["Condition"] == {"StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}}}
-        assert "${HubAccountId}" in statement["Principal"]["AWS"]["Fn::Sub"]
+def trusted(role):
+    """Return the statements of a role's trust policy by the function that they let in."""
+    document = role["Properties"]["AssumeRolePolicyDocument"]
+    found = [one["Fn::If"][1] if "Fn::If" in one else one for one in document["Statement"]]
+    return {one["Condition"]["StringEquals"]["sts:RoleSessionName"].removeprefix(PRODUCT): one for one in found}
+
+
+@pytest.mark.parametrize("role", ["ReaderRole", "WriterRole"])
+def test_functions_of_the_hub_alone_are_trusted_each_by_its_role_and_only_with_the_external_id(template, role):
+    for function, statement in trusted(template["Resources"][role]).items():
+        assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${HubAccountId}:root"}}
+        session = {"sts:ExternalId": {"Ref": "ExternalId"}, "sts:RoleSessionName": f"{PRODUCT}{function}"}
+        arn = f"arn:${{AWS::Partition}}:iam::${{HubAccountId}}:role${{HubRolePath}}{function}/*"
+        assert statement["Condition"] == {"StringEquals": session, "ArnLike": {"aws:PrincipalArn": {"Fn::Sub": arn}}}
+
+
+def test_only_the_functions_that_need_a_role_are_let_in(template):
+    readers, writers = (trusted(template["Resources"][role]) for role in ("ReaderRole", "WriterRole"))
+    assert set(readers) == {Purpose.INVENTORY, Purpose.PROBE}
+    assert set(writers) == {Purpose.TAGS, Purpose.STAGING, Purpose.PROBE}
+
+
+def test_what_the_writer_may_do_depends_on_the_session(template):
+    sessions = {"tag": Purpose.TAGS, "extend": Purpose.STAGING}
+    for policy in template["Resources"]["WriterRole"]["Properties"]["Policies"]:
+        document = policy["Fn::If"][1] if "Fn::If" in policy else policy
+        purpose = sessions[document["PolicyName"].partition("-")[0]]
+        for statement in document["PolicyDocument"]["Statement"]:
+            assert statement["Condition"] == {"StringLike": {"aws:userid": f"*:{PRODUCT}{purpose}"}}
+
+
+def test_the_external_id_is_a_secret_of_some_length(template):
     assert template["Parameters"]["ExternalId"]["NoEcho"] is True
     assert template["Parameters"]["ExternalId"]["MinLength"] >= 16
 

@@ -157,7 +157,8 @@ class Customers:
         for role in (READER, WRITER):
             document = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
             document = json.loads(document) if isinstance(document, str) else document
-            document["Statement"][0]["Condition"] = {"StringEquals": {"sts:ExternalId": secret}}
+            for statement in document["Statement"]:
+                statement["Condition"]["StringEquals"]["sts:ExternalId"] = secret
             iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(document))
 
 

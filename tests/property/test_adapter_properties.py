@@ -16,7 +16,7 @@ from chalicelib.adapters.calls import CALLS
 from chalicelib.adapters.dynamodb import marshal, unmarshal
 from chalicelib.adapters.pauses import pauses
 from chalicelib.adapters.region_status_table import RegionStatusTable
-from chalicelib.adapters.sessions import CustomerSessions, hub_client, hub_session
+from chalicelib.adapters.sessions import CustomerSessions, Purpose, hub_client, hub_session
 from chalicelib.domain.accounts import Access
 from chalicelib.errors import AccessDenied
 from chalicelib.services.active_region_filter import ActiveRegionFilter
@@ -76,7 +76,7 @@ def sts():
 @given(touches=touches)
 def test_property_12_one_assume_role_per_touched_account_and_role(sts, touches):
     """Property 12: a warm worker assumes each role once, and none of an account that it does not touch."""
-    sessions = CustomerSessions(HUB, 1, 1000)
+    sessions = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
     mark = CALLS.mark()
     for account_id, access, region in touches:
         client = sessions.client(account(account_id), access, "sts", region)
@@ -89,7 +89,7 @@ def test_property_12_one_assume_role_per_touched_account_and_role(sts, touches):
 @given(workers=st.integers(2, 6))
 def test_property_12_threads_that_begin_together_share_one_assume_role(sts, workers):
     """Property 12: look-ups of one account in several regions run side by side; still its role is assumed once."""
-    sessions, together = CustomerSessions(HUB, 1, 1000), Barrier(workers)
+    sessions, together = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000), Barrier(workers)
     regions = ["eu-west-1", "us-east-1", "eu-central-1", "us-west-2", "ap-south-1", "eu-north-1"]
     mark = CALLS.mark()
 
@@ -108,7 +108,7 @@ def test_property_12_a_foreign_account_without_a_role_is_never_touched(sts, acce
     bare = account(OTHER, reader_role_arn=None, writer_role_arn=None)
     mark = CALLS.mark()
     with pytest.raises(AccessDenied, match=f"{OTHER} has no {access} role"):
-        CustomerSessions(HUB, 1, 1000).client(bare, access, service, "eu-west-1")
+        CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000).client(bare, access, service, "eu-west-1")
     assert CALLS.since(mark) == {}
 
 
@@ -116,7 +116,7 @@ def test_property_12_a_foreign_account_without_a_role_is_never_touched(sts, acce
 def test_property_12_the_hub_s_own_account_needs_no_role(sts, services):
     """Property 12: the product's own account is read with the function's own role."""
     own = account(HUB, reader_role_arn=None, writer_role_arn=None)
-    sessions, mark = CustomerSessions(HUB, 1, 1000), CALLS.mark()
+    sessions, mark = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000), CALLS.mark()
     for service in services:
         assert sessions.client(own, Access.READER, service, "eu-west-1").meta.service_model.service_name == service
     assert CALLS.since(mark) == {}

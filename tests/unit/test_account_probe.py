@@ -8,7 +8,7 @@ import pytest
 from chalicelib import bootstrap
 from chalicelib.adapters.drs import DrsProbe
 from chalicelib.adapters.function_client import FunctionClient
-from chalicelib.adapters.sessions import CustomerSessions, hub_client
+from chalicelib.adapters.sessions import CustomerSessions, Purpose, hub_client
 from chalicelib.domain.accounts import Access, AccountKind
 from chalicelib.domain.scopes import Scope
 from chalicelib.errors import (
@@ -210,7 +210,7 @@ class TestAdapter:
     @pytest.fixture
     def drs(self, deployed):
         moto_backend.register()
-        return DrsProbe(CustomerSessions(HUB, 1, 1000))
+        return DrsProbe(CustomerSessions(HUB, Purpose.PROBE, 1, 1000))
 
     def test_drs_is_looked_at_and_nothing_changed(self, drs):
         control("POST", "/accounts", {"accountId": TARGET, "regions": {REGION: {"initialised": True}}})

@@ -15,7 +15,7 @@ from chalicelib.adapters.drs import DrsReader, DrsWriter
 from chalicelib.adapters.ec2 import FILTER_LIMIT, Ec2Reader
 from chalicelib.adapters.pacing import paced
 from chalicelib.adapters.services import translated
-from chalicelib.adapters.sessions import CLIENTS_KEPT, CustomerSessions, hub_client
+from chalicelib.adapters.sessions import CLIENTS_KEPT, CustomerSessions, Purpose, hub_client
 from chalicelib.domain.accounts import Access, AccountKind
 from chalicelib.domain.leases import DueWork
 from chalicelib.domain.servers import Telemetry
@@ -133,7 +133,7 @@ def cloud():
 
 @pytest.fixture
 def sessions():
-    return CustomerSessions(HUB, 1, 1000)
+    return CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
 
 
 def servers(cloud, count, account_id=TARGET, **values):
@@ -257,14 +257,17 @@ class TestPacing:
     def test_a_wait_that_is_asked_for_is_kept(self, cloud, waits):
         servers(cloud, 1)
         self.throttle(cloud, 7, times=2)
-        assert len(list(DrsReader(CustomerSessions(HUB, 4, 1000)).source_servers(account(), REGION))) == 1
+        assert (
+            len(list(DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 4, 1000)).source_servers(account(), REGION)))
+            == 1
+        )
         assert waits == [7.0, 7.0]
 
     def test_a_long_one_is_left_to_the_scope_s_next_try(self, cloud, waits):
         servers(cloud, 1)
         self.throttle(cloud, 60, times=1)
         with pytest.raises(Throttled) as raised:
-            list(DrsReader(CustomerSessions(HUB, 4, 1000)).source_servers(account(), REGION))
+            list(DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 4, 1000)).source_servers(account(), REGION))
         assert (raised.value.retry_after_seconds, waits) == (60, [])
 
     def test_attempts_are_bounded_all_the_same(self, cloud, waits):
@@ -272,13 +275,13 @@ class TestPacing:
         self.throttle(cloud, 1, times=9)
         mark = CALLS.mark()
         with pytest.raises(Throttled):
-            list(DrsReader(CustomerSessions(HUB, 3, 1000)).source_servers(account(), REGION))
+            list(DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 3, 1000)).source_servers(account(), REGION))
         assert CALLS.since(mark)["drs:DescribeSourceServers"] == 3
 
     def test_an_impatient_look_is_not_repeated(self, cloud, waits):
         servers(cloud, 1)
         self.throttle(cloud, 1, times=1)
-        reader = DrsReader(CustomerSessions(HUB, 4, 1000))
+        reader = DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 4, 1000))
         with pytest.raises(Throttled):
             reader.look(account(), REGION)
         reader.look(account(), REGION)
@@ -288,7 +291,10 @@ class TestPacing:
         monkeypatch.setattr("chalicelib.adapters.pacing.time.monotonic", lambda: 50.0)
         servers(cloud, 1)
         client = paced(
-            CustomerSessions(HUB, 1, 1000).client(account(), Access.READER, "drs", REGION), 2, 1, waited.append
+            CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000).client(account(), Access.READER, "drs", REGION),
+            2,
+            1,
+            waited.append,
         )
         for _ in range(4):
             client.describe_source_servers()
@@ -296,7 +302,7 @@ class TestPacing:
 
     def test_a_session_that_ended_before_its_time_is_assumed_anew(self, cloud):
         servers(cloud, 1)
-        sessions = CustomerSessions(HUB, 1, 1000)
+        sessions = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
         reader, mark = DrsReader(sessions), CALLS.mark()
         reader.look(account(), REGION)
         expired = {"operation": "DescribeSourceServers", "error": "ExpiredTokenException", "status": 403, "times": 1}
