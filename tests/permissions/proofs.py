@@ -12,15 +12,17 @@ EXEMPT: dict[str, str] = {
     "logs:PutLogEvents": "AWS writes the function's log with its role; the local cloud writes it itself",
     "xray:PutTraceSegments": "the local cloud has no X-Ray",
     "xray:PutTelemetryRecords": "the local cloud has no X-Ray",
-    "sqs:ReceiveMessage": "the event source's; the local cloud reads queues without asking the role",
-    "sqs:DeleteMessage": "the event source's; the local cloud reads queues without asking the role",
-    "sqs:GetQueueAttributes": "the event source's; the local cloud reads queues without asking the role",
     "dynamodb:DescribeStream": "the event source's; the local cloud reads streams without asking the role",
     "dynamodb:GetRecords": "the event source's; the local cloud reads streams without asking the role",
     "dynamodb:GetShardIterator": "the event source's; the local cloud reads streams without asking the role",
     "dynamodb:ListStreams": "the event source's; the local cloud reads streams without asking the role",
     "sqs:SendMessage ScheduleFailures": "Lambda delivers failed ticks with the role; the local cloud does not ask it",
     "sqs:SendMessage StreamFailures": "Lambda delivers failed records with the role; the local cloud does not ask it",
+    **{
+        f"sqs:{action} {queue}": "the event source's; the local cloud reads queues without asking the role"
+        for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+        for queue in ("InventoryWork", "TagsWork", "StagingWork")
+    },
 }
 """Permissions that the platform uses and the local cloud does not enforce, by action or by action and resource."""
 
@@ -66,7 +68,9 @@ _OPERATIONS = {
     "lists_servers_of_a_staging_account": ["dynamodb:Query InventoryTable/index/StagingAccountIndex"],
     "tells_how_full_an_account_is": ["dynamodb:GetItem TelemetryTable"],
     "has_an_account_validated": ["lambda:InvokeFunction AccountProbe"],
+    "has_everything_reconciled": ["lambda:InvokeFunction Maintenance"],
 }
+_DEAD_LETTERS = {"dead_work": "WorkDeadLetters", "failed_ticks": "ScheduleFailures", "failed_records": "StreamFailures"}
 
 PROOFS: dict[str, dict[str, list[str]]] = {
     "inventory-schedule": {
@@ -165,6 +169,29 @@ PROOFS: dict[str, dict[str, list[str]]] = {
         "validates_roles": ["dynamodb:GetItem AccountsTable"],
         "validates_a_staging_account": ["dynamodb:GetItem ScanTable", "dynamodb:Query InventoryTable/index/ScopeIndex"],
         "discovers_staging_accounts": ["dynamodb:Query AccountsTable", "dynamodb:BatchGetItem ScanTable"],
+    },
+    "maintenance": {
+        **{
+            f"tells_{what}": [f"sqs:ReceiveMessage {queue}", f"sqs:ChangeMessageVisibility {queue}"]
+            for what, queue in _DEAD_LETTERS.items()
+        },
+        **{
+            f"redrives_{what}": [f"sqs:DeleteMessage {queue}", f"sqs:GetQueueAttributes {queue}"]
+            for what, queue in _DEAD_LETTERS.items()
+        },
+        "asks_for_dead_work_again": ["dynamodb:UpdateItem WorkStateTable", "sqs:SendMessage InventoryWork"],
+        "reconciles_what_fell_behind": [
+            "dynamodb:Query AccountsTable/index/KindIndex",
+            "dynamodb:Query AccountsTable/index/MemberIndex",
+            "dynamodb:Query ScanTable",
+            "dynamodb:Scan RegionStatusTable",
+            "dynamodb:GetItem RegionStatusTable",
+            "dynamodb:PutItem RegionStatusTable",
+            "dynamodb:BatchGetItem WorkStateTable",
+            "sqs:SendMessage TagsWork",
+            "sqs:SendMessage StagingWork",
+        ],
+        "reconciles_a_region_without_scans": ["dynamodb:DeleteItem RegionStatusTable"],
     },
     "api": _OPERATIONS,
     "operations": _OPERATIONS,

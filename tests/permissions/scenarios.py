@@ -321,6 +321,87 @@ def has_an_account_validated(world, function):
     assert world.ask(function, "validate_account", accountId=SOURCE)["ok"] is True
 
 
+def has_everything_reconciled(world, function):
+    world.start("scanned")
+    assert world.ask(function, "reconcile")["orphans"] == []
+
+
+# --- maintenance ---
+
+
+def tells_dead_work(world, function):
+    tells(world, function, "work", "WorkDeadLetters")
+
+
+def tells_failed_ticks(world, function):
+    tells(world, function, "schedules", "ScheduleFailures")
+
+
+def tells_failed_records(world, function):
+    tells(world, function, "stream", "StreamFailures")
+
+
+def tells(world, function, name, queue):
+    letter(world, queue)
+    answer = world.invoke(function, {"task": "list_dead_letters", "queue": name, "limit": 1})
+    assert len(answer["deadLetters"]) == 1
+    assert world.stack.received(queue, 1, seconds=0.5)  # it was put back
+
+
+def redrives_dead_work(world, function):
+    redrives(world, function, "work", "WorkDeadLetters")
+
+
+def redrives_failed_ticks(world, function):
+    redrives(world, function, "schedules", "ScheduleFailures")
+
+
+def redrives_failed_records(world, function):
+    redrives(world, function, "stream", "StreamFailures")
+
+
+def redrives(world, function, name, queue):
+    letter(world, queue)
+    answer = redrive(world, function, name)
+    assert (len(answer["redriven"]), answer["more"]) == (1, False)
+    assert world.waiting(queue) == 0
+
+
+def redrive(world, function, name, limit=100):
+    return world.invoke(function, {"task": "redrive_dead_letters", "queue": name, "limit": limit, "discard": False})
+
+
+def letter(world, queue):
+    """Put a letter of some work into a dead-letter queue."""
+    world.start("scanned")
+    purge(world, queue, "InventoryWork")
+    world.stack.send(queue, {"kind": "inventory", "accountId": TARGET, "region": REGION})
+
+
+def asks_for_dead_work_again(world, function):
+    letter(world, "WorkDeadLetters")
+    redrive(world, function, "work", limit=1)
+    assert world.waiting("InventoryWork") == 1
+
+
+def reconciles_what_fell_behind(world, function):
+    world.start("scanned")
+    world.stack.empty("RegionStatusTable")
+    world.stack.empty("WorkStateTable")
+    purge(world, "TagsWork", "StagingWork")
+    answer = world.invoke(function, {"task": "reconcile"})
+    assert answer.get("repairedRegions") == [REGION]
+    assert (world.waiting("TagsWork"), world.waiting("StagingWork")) == (2, 1)
+
+
+def reconciles_a_region_without_scans(world, function):
+    world.start("scanned")
+    world.stack.empty("ScanTable")
+    answer = world.invoke(function, {"task": "reconcile"})
+    assert answer.get("repairedRegions") == [REGION]
+    assert world.item("RegionStatusTable", REGION) is None
+
+
 # --- the account probe ---
 
 
@@ -354,5 +435,5 @@ SCENARIOS = {
     if callable(scenario)
     and getattr(scenario, "__module__", None) == __name__
     and not name.startswith("_")
-    and name not in {"purge", "newcomer", "starts_a_sync", "lists_servers"}
+    and name not in {"purge", "newcomer", "starts_a_sync", "lists_servers", "tells", "redrives", "redrive", "letter"}
 }
