@@ -3,6 +3,7 @@
 SHELL := bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+CHECKOV := .venv-checkov/bin
 SOURCES := app.py chalicelib sandbox scripts tests benchmarks
 SHIPPED := app.py chalicelib
 PORT ?= 4566
@@ -19,6 +20,12 @@ help: ## this list
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv-checkov/.installed: requirements-checkov.txt
+	@echo "installing the locked template and secret linter into .venv-checkov (half a minute the first time)"
+	@$(PYTHON) -m venv .venv-checkov
+	@$(CHECKOV)/python -m pip install --quiet --quiet --disable-pip-version-check -r requirements-checkov.txt
 	@touch $@
 
 demo: .venv/.installed ## the main job on a local cloud, proven against the truth; ONCE=1 ends by itself, PORT=n
@@ -45,7 +52,7 @@ bench: .venv/.installed ## what everything costs, as ratios; table, plots and re
 bench-small: .venv/.installed ## the ratios on small fleets, within a minute
 	@$(BIN)/python -m benchmarks --small
 
-check: .venv/.installed ## formats, lints, types, imports, templates
+check: .venv/.installed .venv-checkov/.installed ## formats, lints, types, imports, templates, secrets, dependencies
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
 	@$(BIN)/ruff check --quiet $(SOURCES)
 	@$(BIN)/black --check --quiet $(SOURCES)
@@ -57,6 +64,10 @@ check: .venv/.installed ## formats, lints, types, imports, templates
 	@$(BIN)/python -m scripts.permissions --check docs/permissions.md
 	@$(BIN)/python -m sandbox.cloud template --out build/template.yaml
 	@$(BIN)/cfn-lint build/template.yaml infra/*.yaml
+	@echo "looking for weak spots in templates and for secrets"
+	@$(CHECKOV)/checkov --config-file .checkov.yaml --framework cloudformation -f build/template.yaml infra/*.yaml >build/checkov.txt || { cat build/checkov.txt; exit 1; }
+	@$(CHECKOV)/checkov --config-file .checkov.yaml --framework secrets -f $$(git ls-files) >build/checkov.txt || { cat build/checkov.txt; exit 1; }
+	@$(BIN)/python -m scripts.audit $(if $(STRICT),--strict) requirements.txt requirements-dev.txt requirements-checkov.txt
 	@echo "all checks passed"
 
 fmt: .venv/.installed ## format and mend what can be mended
@@ -70,10 +81,11 @@ permissions: .venv/.installed ## write docs/permissions.md from the policies and
 	@$(BIN)/python -m scripts.permissions docs/permissions.md
 
 lock: .venv/.installed ## resolve requirements*.in into the locked files again
-	@rm -f requirements.txt requirements-dev.txt
+	@rm -f requirements.txt requirements-dev.txt requirements-checkov.txt
 	@$(BIN)/pip-compile -q --no-emit-index-url --no-emit-find-links --no-header --strip-extras -o requirements.txt requirements.in
 	@$(BIN)/pip-compile -q --no-emit-index-url --no-emit-find-links --no-header --strip-extras -o requirements-dev.txt requirements-dev.in
+	@$(BIN)/pip-compile -q --no-emit-index-url --no-emit-find-links --no-header --strip-extras -o requirements-checkov.txt requirements-checkov.in
 
 clean: ## stop the local cloud, remove what was built
 	@test ! -x $(BIN)/python || $(BIN)/python -m sandbox.cloud down
-	@rm -rf .venv build .chalice/deployments sandbox/.state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf .venv .venv-checkov build .chalice/deployments sandbox/.state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

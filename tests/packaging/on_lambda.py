@@ -158,7 +158,7 @@ def environment(template, port):
     return {
         **{key: setting(key, value, endpoint) for key, value in given.items()},
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",  # checkov:skip=CKV_SECRET_2:AWS's own example
         "AWS_SECRET_ACCESS_KEY": "none",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
