@@ -1,5 +1,6 @@
 """Logs and metrics: structured logs, metrics in CloudWatch's embedded metric format (R7)."""
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -14,6 +15,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 logger = Logger(service=SERVICE)
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+logging.getLogger("botocore").setLevel(logging.WARNING)  # below, it logs requests: ExternalIds and credentials
 
 
 def count(name: str, value: float = 1) -> None:

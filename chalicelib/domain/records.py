@@ -25,13 +25,18 @@ Moment = Annotated[datetime, PlainSerializer(iso, return_type=str)]
 
 
 class Record(BaseModel):
-    """An immutable record; `None` means absent, and is not stored.
+    """An immutable record; `None` means absent, and is not stored. Its errors do not repeat what was given: secrets.
 
     Its validator is built when it is first used: a function imports more records than it meets.
     """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", defer_build=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
     def item(self) -> dict[str, Any]:

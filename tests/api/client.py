@@ -170,5 +170,6 @@ class Customers:
         for role in roles:
             document = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
             document = json.loads(document) if isinstance(document, str) else document
-            document["Statement"][0]["Condition"] = {"StringEquals": {"sts:ExternalId": secret}}
+            for statement in document["Statement"]:
+                statement["Condition"]["StringEquals"]["sts:ExternalId"] = secret
             iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(document))
