@@ -52,7 +52,7 @@ class TestRegister:
         world.registry.register(account(), scan_now=False)
         world.tick()
         lease = world.work_states.take(work, EPOCH, EPOCH + 330).lease
-        world.accounts.delete(TARGET)
+        world.accounts.delete(TARGET, AccountStatus.ACTIVE)
         world.registry.register(account(), scan_now=False)
         world.work_states.finish(lease, Outcome(work_result(), None), EPOCH + 1800)
         assert world.work_states.items[work].next_due_at is not None

@@ -316,7 +316,7 @@ class TestPacing:
     def test_credentials_that_expire_in_the_middle_of_a_scan_are_renewed(self, cloud):
         cloud("/settings", {"pageCap": 1, "defaultPageSize": 1})
         servers(cloud, 3)
-        sessions = CustomerSessions(HUB, 1, 1000)
+        sessions = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
         listing, mark = DrsReader(sessions).source_servers(account(), REGION), CALLS.mark()
         found = [next(listing)]
         [session] = sessions._sessions.values()
