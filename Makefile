@@ -8,9 +8,12 @@ SOURCES := app.py chalicelib sandbox scripts tests benchmarks
 SHIPPED := app.py chalicelib
 PORT ?= 4566
 MINUTES ?= 10
+RUNS ?= 1000
 export AWS_DEFAULT_REGION ?= us-east-1
+# Sets are walked in one order, so that a run of Hypothesis can be repeated in another process
+REPEATABLE := PYTHONHASHSEED=0
 
-.PHONY: help demo chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small permissions
+.PHONY: help demo chaos chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small permissions
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,7 +44,10 @@ sandbox-down: .venv/.installed ## stop it
 	@$(BIN)/python -m sandbox.cloud down
 
 test: .venv/.installed ## every test, on two processes
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(REPEATABLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+chaos: .venv/.installed ## the product against a model, in process, whatever goes wrong; RUNS=n SEED=n
+	@$(REPEATABLE) CHAOS_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/chaos --hypothesis-seed=$(or $(SEED),$(shell date +%s))
 
 test-fast: .venv/.installed ## unit and property tests, with coverage
 	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/property --cov --cov-report=term:skip-covered --cov-fail-under=90

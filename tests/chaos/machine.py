@@ -1,0 +1,391 @@
+"""The chaos run: Hypothesis drives the whole product against the model.
+
+Each step changes the customers' world, has an operator do something, lets a schedule fire, or delivers messages and
+stream records, with whatever goes wrong in the middle of it. At the end every fault is healed, the schedules fire for
+two days, everything is delivered, and the truth must hold.
+"""
+
+import os
+from contextlib import ExitStack
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from chalicelib import bootstrap
+from chalicelib.domain.accounts import AccountKind
+from chalicelib.domain.dead_letters import DeadLetterQueue
+from chalicelib.domain.scopes import Scope
+from chalicelib.domain.work import WorkKind
+
+from ..factories import SOURCE, STAGING, TARGET, membership
+from .calls import CUSTOMER_CALLS, HUB_CALLS
+from .composition import composed
+from .disruptions import (
+    CHANGES,
+    KINDS,
+    LONGEST_CALL,
+    OTHERS,
+    OUTSIDE,
+    OVERTAKEN,
+    PAUSE,
+    Disruption,
+    Invocation,
+    Switchboard,
+)
+from .model import ACCOUNTS, MEMBERSHIPS, ORIGINS, SCOPES, WITH_DRS, Model, registered
+from .product import Product
+from .report import REPORT
+from .sqs import Message
+from .truth import Truth
+from .world import DRS_REGIONS, ChaosWorld
+
+RUNS_IN_THE_SUITE = 100
+STEPS = 50
+LONG = "CHAOS_RUNS" in os.environ
+RUNS = int(os.environ.get("CHAOS_RUNS", RUNS_IN_THE_SUITE))
+
+numbers = st.integers(0, 2**10)
+kinds = st.sampled_from(WorkKind)
+regions = st.sampled_from(DRS_REGIONS)
+scopes = st.sampled_from(SCOPES)
+
+
+def disruptions(calls: int, most: int) -> st.SearchStrategy[list[Disruption]]:
+    """Return up to `most` disruptions of a step that makes about so many port calls."""
+    somewhere = st.builds(Disruption, st.sampled_from(KINDS), st.none(), st.integers(0, calls), numbers)
+    ours = st.builds(Disruption, st.sampled_from(KINDS), st.sampled_from(HUB_CALLS), st.integers(0, 2), numbers)
+    theirs = st.builds(Disruption, st.sampled_from(KINDS), st.sampled_from(CUSTOMER_CALLS), st.integers(0, 2), numbers)
+    some = somewhere | ours | theirs
+    return st.lists(some, max_size=most) | st.lists(some, min_size=most // 2, max_size=most)
+
+
+of_an_invocation = disruptions(calls=20, most=4)
+of_a_cycle = disruptions(calls=60, most=10)
+poison = st.sampled_from(
+    ["not json", "", "[]", '{"kind":"inventory"}', '{"kind":"gardening","accountId":"1","region":"eu-west-1"}']
+)
+QUIET = (0, 1900, 6 * 3600 + 60, 25 * 3600, 1900)
+"""Seconds between the last rounds: visibility and leases, the slowest probe, the longest back-off, one more."""
+
+
+class Chaos(RuleBasedStateMachine):
+    """One run."""
+
+    reported = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.switchboard = Switchboard()
+        self.world = ChaosWorld(self.switchboard)
+        self.model = Model(self.world)
+        self.product = Product(self.world, self.switchboard)
+        self.truth = Truth(self.world, self.model)
+        self.switchboard.meanwhile = self.meanwhile
+        self.steps = 0
+        self.wiring = ExitStack()
+        self.wiring.enter_context(composed(self.world, self.switchboard))
+
+    # --- the beginning: one target, its staging account, some servers ---
+
+    @initialize(seed=numbers)
+    def begins(self, seed: int) -> None:
+        for account_id in (TARGET, STAGING, SOURCE):
+            self.registers(account_id)
+        self.becomes_member((TARGET, STAGING))
+        for place in range(seed % 4):
+            self.model.appears(SCOPES[(seed + place) % len(SCOPES)], ORIGINS[place % len(ORIGINS)])
+
+    # --- customers ---
+
+    @rule(scope=scopes, origin=st.sampled_from(ORIGINS), skipped=st.sampled_from([False, False, False, True]))
+    def a_server_appears(self, scope: Scope, origin: Any, skipped: bool) -> None:
+        self.step()
+        self.model.appears(scope, origin, skipped=skipped)
+
+    @rule(number=numbers)
+    def a_server_appears_in_a_staging_account(self, number: int) -> None:
+        self.step()
+        self.model.appears(Scope(STAGING, DRS_REGIONS[number % 3]), ORIGINS[number % 2])
+
+    @rule(number=numbers, what=numbers)
+    def a_server_changes(self, number: int, what: int) -> None:
+        self.step()
+        self.change(number, what)
+
+    @rule(number=numbers)
+    def a_server_recovers_and_reverses(self, number: int) -> None:
+        self.step()
+        if servers := self.model.servers():
+            server = servers[number % len(servers)]
+            self.model.recovers(server)
+            self.model.reverses(server)
+
+    @rule(number=numbers)
+    def a_server_disappears(self, number: int) -> None:
+        self.step()
+        if servers := self.model.servers():
+            self.model.disappears(servers[number % len(servers)])
+
+    @rule(number=numbers)
+    def a_server_returns(self, number: int) -> None:
+        self.step()
+        self.model.returns(number)
+
+    # --- operators ---
+
+    @rule(account_id=st.sampled_from(sorted(ACCOUNTS)), what=of_an_invocation)
+    def an_account_comes_or_goes(self, account_id: str, what: list[Disruption]) -> None:
+        self.step(what)
+        if account_id in self.model.accounts:
+            self.removes(account_id)
+        else:
+            self.registers(account_id)
+
+    @rule(account_id=st.sampled_from(sorted(ACCOUNTS)))
+    def an_account_comes(self, account_id: str) -> None:
+        self.step()
+        if account_id not in self.model.accounts:
+            self.registers(account_id)
+
+    @rule(pair=st.sampled_from(MEMBERSHIPS), what=of_an_invocation)
+    def a_membership_comes_or_goes(self, pair: tuple[str, str], what: list[Disruption]) -> None:
+        self.step(what)
+        if pair in self.model.memberships:
+            self.leaves(pair)
+        else:
+            self.becomes_member(pair)
+
+    @rule(kind=kinds, some=st.none() | st.lists(scopes, max_size=3), retry=st.booleans(), what=of_an_invocation)
+    def an_operator_asks_for_a_sync(
+        self, kind: WorkKind, some: list[Scope] | None, retry: bool, what: list[Disruption]
+    ) -> None:
+        self.step(what)
+        if retry and kind is WorkKind.STAGING:  # what was removed on purpose may be made again
+            self.model.unclear |= self.model.removed
+            self.model.removed = set()
+        if kind is WorkKind.STAGING and some:
+            some = [scope for scope in some if ACCOUNTS[scope.account_id] is AccountKind.TARGET]
+        self.product.ask(kind, some, retry_refused=retry)
+
+    @rule(queue=st.sampled_from(DeadLetterQueue), what=of_an_invocation)
+    def an_operator_redrives(self, queue: DeadLetterQueue, what: list[Disruption]) -> None:
+        self.step(what)
+        self.product.redrive(queue)
+
+    # --- time, schedules, deliveries ---
+
+    @rule(seconds=st.sampled_from([1, 30, 61, 331, 900, 1801, 4000, 22_000]))
+    def time_passes(self, seconds: int) -> None:
+        self.step()
+        self.world.clock.advance(seconds)
+        self.product.retry_ticks()
+
+    @rule(kind=kinds, what=of_an_invocation)
+    def a_schedule_fires(self, kind: WorkKind, what: list[Disruption]) -> None:
+        self.step(what)
+        self.product.tick(kind)
+
+    @rule(kind=kinds, number=numbers, what=of_an_invocation, seconds_left=st.sampled_from([300, 300, 300, 44]))
+    def messages_are_delivered(self, kind: WorkKind, number: int, what: list[Disruption], seconds_left: int) -> None:
+        self.step(what)
+        self.product.deliver(kind, chosen_by(number), seconds_left=seconds_left)
+
+    @rule(kind=kinds, number=numbers, what=of_an_invocation)
+    def more_messages_are_delivered(self, kind: WorkKind, number: int, what: list[Disruption]) -> None:
+        self.step(what)
+        self.product.deliver(kind, chosen_by(number))
+
+    @rule(kind=kinds, number=numbers)
+    def a_message_is_delivered_again(self, kind: WorkKind, number: int) -> None:
+        self.step()
+        self.world.queue.queues[kind].deliver_again(number)
+
+    @rule(region=regions, size=st.integers(1, 8), what=of_an_invocation)
+    def records_are_delivered(self, region: str, size: int, what: list[Disruption]) -> None:
+        self.step(what)
+        self.product.pump(region, size)
+
+    @rule(region=regions, by=st.integers(1, 5))
+    def records_are_delivered_again(self, region: str, by: int) -> None:
+        self.step()
+        self.world.scans.shards[region].rewind(by)
+
+    @rule(region=regions)
+    def records_are_reordered(self, region: str) -> None:
+        self.step()
+        shard = self.world.scans.shards[region]
+        shard.records[shard.position :] = reversed(shard.records[shard.position :])
+
+    @rule(pause=st.sampled_from([0, 300, 900, 3700]), what=of_a_cycle)
+    def a_cycle_goes_by(self, pause: int, what: list[Disruption]) -> None:
+        self.step(what)
+        self.world.clock.advance(pause)
+        for kind in WorkKind:
+            self.product.tick(kind)
+        self.product.drain()
+
+    @rule(kind=kinds, pause=st.sampled_from([300, 900, 1801]), what=of_a_cycle)
+    def one_kind_of_work_comes_due(self, kind: WorkKind, pause: int, what: list[Disruption]) -> None:
+        self.step(what)
+        self.world.clock.advance(pause)
+        self.product.tick(kind)
+        self.product.drain()
+
+    @rule(what=of_a_cycle)
+    def everything_is_delivered(self, what: list[Disruption]) -> None:
+        self.step(what)
+        self.product.drain()
+
+    # --- what goes wrong for longer ---
+
+    @rule(kind=kinds, body=poison)
+    def a_poison_message_arrives(self, kind: WorkKind, body: str) -> None:
+        self.step()
+        self.model.poison.append(body)
+        self.world.queue.queues[kind].send(body)
+
+    @rule(region=regions)
+    def a_poison_record_arrives(self, region: str) -> None:
+        self.step()
+        self.model.bad_records.append(self.world.scans.spoil(region))
+
+    @rule(place=st.sampled_from([*SCOPES, *WITH_DRS, *DRS_REGIONS]), number=numbers)
+    def the_weather_turns(self, place: Any, number: int) -> None:
+        self.step()
+        self.switchboard.weather[place] = number
+
+    @rule()
+    def the_weather_clears(self) -> None:
+        self.step()
+        self.switchboard.heal()
+
+    # --- what operators do, and finish later where it failed half-way ---
+
+    def registers(self, account_id: str) -> None:
+        self.model.accounts.add(account_id)
+        self.product.operator(lambda: bootstrap.account_registry().register(registered(account_id)))
+
+    def removes(self, account_id: str) -> None:
+        self.model.accounts.discard(account_id)
+        self.model.memberships = {pair for pair in self.model.memberships if account_id not in pair}
+        self.model.account_removed(account_id)
+        self.product.operator(lambda: bootstrap.account_registry().remove(account_id))
+
+    def becomes_member(self, pair: tuple[str, str]) -> None:
+        if self.model.accounts >= set(pair):
+            self.model.memberships.add(pair)
+            self.product.operator(lambda: bootstrap.account_registry().add_staging_account(membership(*pair)))
+
+    def leaves(self, pair: tuple[str, str]) -> None:
+        self.model.memberships.discard(pair)
+        self.product.operator(lambda: bootstrap.account_registry().remove_staging_account(*pair))
+
+    def operators_finish(self) -> None:
+        """Operators repeat what was not carried out."""
+        there = self.world.accounts
+        for account_id in sorted(there.accounts.keys() - self.model.accounts):
+            self.product.operator(lambda name=account_id: bootstrap.account_registry().remove(name))
+        for account_id in sorted(self.model.accounts):
+            if account_id not in there.accounts:
+                self.registers(account_id)
+        for pair in sorted(there.members.keys() - self.model.memberships):
+            self.leaves(pair)
+        for pair in sorted(self.model.memberships - there.members.keys()):
+            self.becomes_member(pair)
+
+    # --- in the middle of a port call ---
+
+    def meanwhile(self, disruption: Disruption, invocation: Invocation, name: str) -> None:
+        number = disruption.number
+        if disruption.what == CHANGES:
+            self.change(number, number // 7)
+            return
+        if disruption.what in (PAUSE, OVERTAKEN):
+            self.world.clock.advance(LONGEST_CALL if name in OUTSIDE else 400)
+        if len(self.switchboard.stack) > 2:
+            return
+        if disruption.what == OVERTAKEN:
+            self.product.tick(list(WorkKind)[number % 3])
+            self.product.tick(WorkKind.INVENTORY)
+        if disruption.what in (OTHERS, OVERTAKEN):
+            self.others_work(number)
+
+    def others_work(self, number: int) -> None:
+        if number % 5 == 0:
+            self.change(number, number // 5)
+        if number % 7 == 0:
+            self.an_operator_steps_in(number // 7)
+        order = list(WorkKind)[number % 3 :] + list(WorkKind)[: number % 3]
+        for kind in order:
+            self.product.deliver(kind)
+        for region in DRS_REGIONS:
+            self.product.pump(region)
+
+    def an_operator_steps_in(self, number: int) -> None:
+        account_id = sorted(ACCOUNTS)[number % len(ACCOUNTS)]
+        if account_id in self.model.accounts:
+            self.removes(account_id)
+        else:
+            self.registers(account_id)
+
+    def change(self, number: int, what: int) -> None:
+        if what % 9 == 8:
+            self.model.appears(SCOPES[number % len(SCOPES)], ORIGINS[what % len(ORIGINS)])
+        elif servers := self.model.servers():
+            server = servers[number % len(servers)]
+            if what % 9 == 7:
+                self.model.disappears(server)
+            else:
+                self.model.changes(server, what)
+
+    # --- the end ---
+
+    def step(self, what: list[Disruption] | None = None) -> None:
+        """Begin a step, in which `what` goes wrong."""
+        self.steps += 1
+        self.switchboard.disruptions = list(what or [])
+
+    def teardown(self) -> None:
+        try:
+            self.becomes_quiet()
+            self.truth.holds()
+        finally:
+            self.wiring.close()
+            if self.reported:
+                REPORT.add(self)
+
+    def becomes_quiet(self) -> None:
+        """Heal everything, let the schedules fire and everything be delivered."""
+        self.switchboard.heal()
+        self.switchboard.disruptions = []
+        self.world.ledger.failures.clear()
+        for pause in QUIET:
+            self.world.clock.advance(pause)
+            self.operators_finish()
+            self.product.retry_ticks()
+            for queue in DeadLetterQueue:
+                self.product.redrive(queue)
+            for kind in WorkKind:
+                self.product.tick(kind)
+            self.product.drain()
+
+
+def chosen_by(number: int) -> Any:
+    """Return a choice of a queue's messages: some of them, in some order."""
+
+    def choose(visible: list[Message]) -> list[Message]:
+        if not visible:
+            return []
+        start = number % len(visible)
+        turned = visible[start:] + visible[:start]
+        return turned[: 1 + number // 7 % 5] if number % 2 else turned[::-1][: 1 + number // 7 % 5]
+
+    return choose
+
+
+def machine_settings(**more: Any) -> settings:
+    """Return how runs are made: in the suite always the same ones, with `make chaos` others each time."""
+    given = {"max_examples": RUNS, "stateful_step_count": STEPS, "deadline": None, "database": None}
+    return settings(**{**given, "derandomize": not LONG, "suppress_health_check": list(HealthCheck), **more})

@@ -1,0 +1,85 @@
+"""The chaos run finds what it is there for: each defect is planted, and must be caught within 100 runs."""
+
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import Phase
+from hypothesis.stateful import run_state_machine_as_test
+
+from chalicelib.domain.regions import ScanRecord
+from chalicelib.domain.scopes import Scope
+from chalicelib.domain.servers import ServerRow
+from chalicelib.events import queues, streams
+from chalicelib.services import inventory_sync
+from chalicelib.services.inventory_sync import InventorySync, Known
+
+from .machine import RUNS_IN_THE_SUITE, Chaos, machine_settings
+
+
+class Planted(Chaos):
+    """Runs with a defect: no part of the report."""
+
+    reported = False
+
+
+@contextmanager
+def zero_on_error(patch):
+    """A failed scan zeroes the counts of its scope."""
+    failed = ScanRecord.failed
+
+    def zeroed(self, *arguments):
+        return failed(self, *arguments).model_copy(update={"server_count": 0, "replicating_count": 0})
+
+    patch.setattr(ScanRecord, "failed", zeroed)
+    yield
+
+
+@contextmanager
+def cleanup_across_accounts(patch):
+    """A scan buries what it does not list of the whole region, whoever's it is."""
+
+    def rows_of_the_region(self, lease):
+        region = lease.work.scope.region
+        items = [item for key, item in self._inventory.gated.items.items() if key[1] == region and "scope" in item]
+        rows = map(ServerRow.of, items)
+        return Known({row.source_server_id: inventory_sync._entry_of(row) for row in rows}, complete=False)
+
+    def buried_as_its_owner(scope, row, now):
+        return inventory_sync._tombstone(Scope(row.account_id, scope.region), row, now) if row else []
+
+    patch.setattr(InventorySync, "_known", rows_of_the_region)
+    patch.setattr(inventory_sync, "_bury", buried_as_its_owner)
+    yield
+
+
+@contextmanager
+def records_lost_in_a_batch(patch):
+    """The stream's handler answers with success for a region that failed."""
+    react = streams._react
+    patch.setattr(streams, "_react", lambda *arguments: react(*arguments) or True)
+    yield
+
+
+@contextmanager
+def messages_lost_in_a_batch(patch):
+    """The workers answer with success for a message that failed."""
+    worked_off = queues._worked_off
+    patch.setattr(queues, "_worked_off", lambda *arguments: worked_off(*arguments) or True)
+    yield
+
+
+@pytest.mark.parametrize(
+    ("defect", "seen_as"),
+    [
+        (zero_on_error, "changed counts from"),
+        (cleanup_across_accounts, "living rows too many|neither alive nor buried|differ|missing"),
+        (records_lost_in_a_batch, "will never be looked at again|says|not given up|carries|not extended"),
+        (messages_lost_in_a_batch, "failed, and its message was answered as worked off"),
+    ],
+)
+def test_a_planted_defect_is_caught(monkeypatch, defect, seen_as):
+    how = machine_settings(
+        max_examples=RUNS_IN_THE_SUITE, phases=[Phase.generate], report_multiple_bugs=False, derandomize=True
+    )
+    with defect(monkeypatch), pytest.raises(AssertionError, match=seen_as):
+        run_state_machine_as_test(Planted, settings=how)

@@ -1,0 +1,216 @@
+"""What must hold once every fault is healed and nothing waits: the product's tables against the model."""
+
+from collections import Counter
+from typing import Any
+
+from chalicelib.domain.accounts import AccountKind
+from chalicelib.domain.regions import ScopeState
+from chalicelib.domain.scopes import Scope
+from chalicelib.domain.servers import ServerRow
+from chalicelib.domain.work import WorkId, WorkKind
+
+from .ledger import OTHERS
+from .model import ACCOUNTS, Model, Server
+from .world import DRS_REGIONS, ChaosWorld
+
+SYNCED = ("CONTINUOUS", "STALLED", "INITIAL_SYNC")
+
+
+class Truth:
+    """Compares; each check fails with what differs."""
+
+    def __init__(self, world: ChaosWorld, model: Model) -> None:
+        self._world = world
+        self._model = model
+        self.checks: Counter[str] = Counter()
+
+    def holds(self) -> None:
+        """Fail where anything differs from the truth."""
+        self.nothing_fails_any_more()
+        self.accounts_are_those_asked_for()
+        self.rows_are_the_servers()
+        for server in self._watched():
+            self.a_row_says_what_drs_and_ec2_say(server)
+            self.tags_are_in_place(server)
+        self.counts_are_exact()
+        self.regions_are_exact()
+        self.extensions_are_made_once()
+        self.nothing_is_left_to_do()
+        self.dead_letters_are_poison()
+
+    def nothing_fails_any_more(self) -> None:
+        """With every fault healed, work that still fails would fail for ever."""
+        self._check("nothing fails once all is healed")
+        assert not self._world.ledger.failures, self._world.ledger.failures
+
+    def accounts_are_those_asked_for(self) -> None:
+        self._check("accounts are those asked for")
+        assert set(self._world.accounts.accounts) == self._model.accounts
+        assert set(self._world.accounts.members) == self._model.memberships
+
+    def rows_are_the_servers(self) -> None:
+        self._check("living rows are the servers, tombstones are not")
+        living = {key: row for key, row in self._rows().items() if row.living}
+        found = {(row.account_id, row.replication_region, row.source_server_id) for row in living.values()}
+        wanted = {(*server.scope, server.source_server_id) for server in self._watched()}
+        assert found == wanted, f"living rows too many: {found - wanted}, missing: {wanted - found}"
+
+    def a_row_says_what_drs_and_ec2_say(self, server: Server) -> None:
+        self._check("a row says what DRS and EC2 say")
+        row, wire = self._row(server), self._model.wire(server)
+        hints, staging = wire["sourceProperties"]["identificationHints"], wire["stagingArea"]
+        said = {
+            "arn": wire["arn"],
+            "scope": server.scope.key,
+            "hostname": hints["hostname"],
+            "replication_state": wire["dataReplicationInfo"]["dataReplicationState"],
+            "replication_direction": wire["replicationDirection"],
+            "recovery_instance_id": wire.get("recoveryInstanceId"),
+            "reversed_direction_source_server_arn": wire.get("reversedDirectionSourceServerArn"),
+            "staging_account_id": staging["stagingAccountID"],
+            "staging_status": staging["status"],
+            "staging_source_server_arn": staging.get("stagingSourceServerArn"),
+            "source_instance_id": hints.get("awsInstanceID"),
+            "drs_tags": wire["tags"],
+        }
+        self._same(server, row, said)
+        instance = self._model.instance_of(server)
+        if instance and self._model.origin_known(server):
+            self._same(server, row, {"source_tags": _tags(instance), "instance_status": instance["State"]["Name"]})
+        assert row.topology, f"{server}: no topology"
+        assert row.topology.complete, f"{server}: its topology is not complete"
+        telemetry = self._world.telemetries.read(server.scope)
+        assert telemetry, f"{server}: no telemetry"
+        entry = telemetry.servers[server.source_server_id]
+        hashes = row.drs_hash, row.ec2_hash
+        assert entry.drs_hash == row.drs_hash, f"{server}: telemetry says {entry}, its row {hashes}"
+        assert entry.ec2_hash in ("", row.ec2_hash), f"{server}: telemetry says {entry}, its row {hashes}"
+
+    def tags_are_in_place(self, server: Server) -> None:
+        wire, instance = self._model.wire(server), self._model.instance_of(server)
+        syncs = wire["replicationDirection"] == "FAILOVER" and instance is not None
+        if not syncs or wire["dataReplicationInfo"]["dataReplicationState"] not in SYNCED:
+            return
+        if not self._model.origin_known(server):
+            return
+        self._check("EC2 tags are in place, and those of others are still there")
+        ours = {key: value for key, value in wire["tags"].items() if not key.startswith((OTHERS, "skip"))}
+        assert ours == _tags(instance), f"{server} carries {ours}, its instance {_tags(instance)}"
+
+    def counts_are_exact(self) -> None:
+        for scope in self._scopes():
+            self._check("a scope's status and counts are exact")
+            record = self._world.scans.read(scope)
+            assert record, f"{scope.key} was never scanned"
+            assert record.state is ScopeState.AVAILABLE, f"{scope.key}: {record.state} {record.error_message}"
+            counts = record.server_count, record.replicating_count, record.extended_count
+            assert counts == self._counts(scope), f"{scope.key} says {counts}, there are {self._counts(scope)}"
+        assert set(self._world.scans.records) == set(self._scopes()), "scan records of scopes that nobody watches"
+
+    def regions_are_exact(self) -> None:
+        for region in DRS_REGIONS:
+            self._check("a region's status and counts are exact")
+            status = self._world.statuses.read(region)
+            scopes = [scope for scope in self._scopes() if scope.region == region]
+            if not scopes:
+                assert status is None, f"{region} has a status, and no account"
+                continue
+            counts = [self._counts(scope) for scope in scopes]
+            wanted = (
+                ScopeState.AVAILABLE,
+                sum(one[0] for one in counts),
+                sum(one[1] for one in counts),
+                len(scopes),
+                sum(one[0] > 0 for one in counts),
+            )
+            assert status, f"{region} has no status"
+            found = (
+                status.status,
+                status.server_count,
+                status.replicating_count,
+                status.accounts,
+                status.active_accounts,
+            )
+            assert found == wanted, f"{region} says {found}, it is {wanted}"
+
+    def extensions_are_made_once(self) -> None:
+        self._check("each staging server is extended exactly once")
+        found = Counter(
+            (scope, wire["stagingArea"]["stagingSourceServerArn"])
+            for scope, servers in self._world.drs.servers.items()
+            for wire in servers.values()
+            if wire["stagingArea"].get("stagingSourceServerArn")
+        )
+        twice = [what for what, number in found.items() if number > 1]
+        assert not twice, f"extended twice: {twice}"
+        kept = self._model.removed - self._model.unclear
+        missing = self._model.to_extend() - found.keys() - self._model.removed - self._model.unclear
+        assert not missing, f"not extended: {missing}"
+        remade = kept & found.keys()
+        assert not remade, f"removed on purpose, and made again: {remade}"
+
+    def nothing_is_left_to_do(self) -> None:
+        self._check("no work asked for and not done")
+        for work, item in self._world.work_states.items.items():
+            assert (item.done or 0) == (item.wanted or 0), f"{work.key}: {item.done} of {item.wanted} done, {item}"
+            assert item.lease_until is None, f"{work.key} is leased"
+        waiting = {kind: queue.messages for kind, queue in self._world.queue.queues.items() if queue.messages}
+        assert not waiting, f"messages wait: {waiting}"
+        for scope in self._scopes():
+            self._check("what is watched will be looked at again")
+            assert self._due(WorkKind.INVENTORY, scope), f"{scope.key} will never be scanned again"
+            if self._counts(scope)[0]:
+                assert self._due(WorkKind.TAGS, scope), f"tags of {scope.key} will never be looked at again"
+        for target, arn in self._model.to_extend():
+            assert self._due(WorkKind.STAGING, target), f"{arn}: staging of {target.key} will never be looked at again"
+
+    def dead_letters_are_poison(self) -> None:
+        self._check("dead letters are the poison messages")
+        found = {message.body for message in self._world.queue.dead_letters.messages}
+        wanted = {body or "(empty)" for body in self._model.poison}
+        assert found == wanted, f"dead letters too many: {found - wanted}, missing: {wanted - found}"
+        for message in self._world.queue.dead_letters.messages:
+            assert message.attributes["reason"]["StringValue"], f"{message.body} does not say why"
+        self._check("records given up are the poison ones, or were redriven")
+        given_up = set(self._world.ledger.given_up)
+        assert given_up >= set(self._model.bad_records), f"poison records not given up: {self._model.bad_records}"
+        assert not self._world.stream_failures.messages, "stream failures were not made good"
+
+    # --- helpers ---
+
+    def _check(self, what: str) -> None:
+        self.checks[what] += 1
+
+    def _scopes(self) -> list[Scope]:
+        """Return the scopes of every registered account with DRS."""
+        watched = sorted(a for a in self._model.accounts if ACCOUNTS[a] is not AccountKind.SOURCE)
+        return [Scope(account_id, region) for account_id in watched for region in DRS_REGIONS]
+
+    def _watched(self) -> list[Server]:
+        return [server for server in self._model.servers() if server.scope.account_id in self._model.accounts]
+
+    def _counts(self, scope: Scope) -> tuple[int, int, int]:
+        wires = [self._model.wire(server) for server in self._model.servers() if server.scope == scope]
+        replicating = sum(w["dataReplicationInfo"]["dataReplicationState"] == "CONTINUOUS" for w in wires)
+        return len(wires), replicating, sum(w["stagingArea"]["status"] == "EXTENDED" for w in wires)
+
+    def _rows(self) -> dict[tuple[str, str], ServerRow]:
+        return {key: ServerRow.of(item) for key, item in self._world.inventory.items.items()}
+
+    def _row(self, server: Server) -> ServerRow:
+        row = self._world.inventory.row(server.source_server_id, server.scope.region)
+        assert row, f"{server}: no row"
+        return row
+
+    def _due(self, kind: WorkKind, scope: Scope) -> bool:
+        item = self._world.work_states.items.get(WorkId(kind, scope))
+        return item is not None and item.next_due_at is not None
+
+    @staticmethod
+    def _same(server: Server, row: ServerRow, said: dict[str, Any]) -> None:
+        differs = {name: (getattr(row, name), value) for name, value in said.items() if getattr(row, name) != value}
+        assert not differs, f"{server}: row and truth differ: {differs}"
+
+
+def _tags(instance: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
