@@ -1,6 +1,6 @@
 """Servers: the inventory page by page, one server, and where servers came from."""
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from ..bootstrap import failback, inventory_query
 from ..domain.accounts import AccountId
@@ -10,9 +10,11 @@ from ..domain.regions import ScanRecord, ScopeState
 from ..domain.servers import DrsFacts, InstanceState, ServerRow
 from ..errors import InvalidRequest
 from ..services.inventory_query import Query
-from .fields import Hostname, Limit, NextToken, Region, SourceServerId
+from .fields import Hostname, Limit, NextToken, Region, SourceServerId, TagPair
 from .operation import Operation, Request, routes
 
+MOST_CPU_CORES = 1_000_000  # far above what any machine has
+MOST_RAM_BYTES = 2**50
 INTERNAL = {"scope", "drs_hash", "ec2_hash", "topology", "history"}
 
 
@@ -25,9 +27,9 @@ class ListServers(Request):
     staging_account_id: AccountId | None = None
     hostname: Hostname | None = None
     replication_state: str | None = Field(default=None, pattern=r"^[A-Z_]{1,64}$")
-    min_cpu_cores: NonNegativeInt | None = None
-    min_ram_bytes: NonNegativeInt | None = None
-    tag: list[str] = Field(default=[], max_length=10)
+    min_cpu_cores: int | None = Field(default=None, ge=0, le=MOST_CPU_CORES)
+    min_ram_bytes: int | None = Field(default=None, ge=0, le=MOST_RAM_BYTES)
+    tag: list[TagPair] = Field(default=[], max_length=10)
     limit: Limit = 100
     next_token: NextToken | None = None
 

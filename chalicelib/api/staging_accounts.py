@@ -13,11 +13,11 @@ from ..domain.scopes import Scope
 from ..domain.tags import TAG_LIMIT
 from ..domain.work import WorkKind
 from ..services.planning import SyncRequest
-from .fields import Wait
+from .fields import TagKey, TagValue, Wait
 from .operation import Operation, Request, routes
 from .syncs import SyncAnswer, sync_answer
 
-TagRule = Annotated[dict[str, str], Field(max_length=TAG_LIMIT)]
+TagRule = Annotated[dict[TagKey, TagValue], Field(max_length=TAG_LIMIT)]
 
 
 class TargetRequest(Request):

@@ -60,10 +60,12 @@ class AccountRegistry:
             scan_now: False leaves the first scan to the planner, for registering many.
 
         Raises:
-            InvalidRequest: where a foreign account lacks a role that it needs.
+            InvalidRequest: where a foreign account lacks a role or the ExternalId that it needs, or another account has
+                that ExternalId.
             AlreadyExists: where it is registered.
         """
         self._check_roles(account)
+        self._check_external_id(account)
         works = self._works(account) if account.takes_part else []
         now = int(self._clock())
         for work in works:
@@ -144,7 +146,8 @@ class AccountRegistry:
 
         Raises:
             NotFound: where it is not registered, or being removed.
-            InvalidRequest: where its kind changed, or it lacks a role that it needs.
+            InvalidRequest: where its kind changed, it lacks a role or the ExternalId that it needs, or another account
+                has that ExternalId.
         """
         before = self.account(account.account_id)
         if before.partition != account.partition:
@@ -152,6 +155,8 @@ class AccountRegistry:
         if before.kind is not account.kind:
             raise InvalidRequest(f"kind: {account.account_id} is a {before.kind} account; remove it to change that")
         self._check_roles(account)
+        if before.external_id != account.external_id:
+            self._check_external_id(account)
         self._accounts.replace(account)
         access = ("status", "reader_role_arn", "writer_role_arn", "external_id")
         if account.takes_part and any(getattr(before, name) != getattr(account, name) for name in access):
@@ -218,3 +223,16 @@ class AccountRegistry:
             raise InvalidRequest(
                 f"writerRoleArn: account {account.account_id} is not the hub's and needs a writer role"
             )
+        if account.external_id is None:
+            raise InvalidRequest(f"externalId: account {account.account_id} is not the hub's and needs one of its own")
+
+    def _check_external_id(self, account: Account) -> None:
+        """Refuse an ExternalId that another account has: whoever owns that one could have this one entered.
+
+        AWS IAM user guide, "The confused deputy problem".
+        """
+        if account.external_id is None:
+            return
+        for other in self._accounts.read_all():
+            if other.account_id != account.account_id and other.external_id == account.external_id:
+                raise InvalidRequest("externalId: another account has it; each account needs one of its own")

@@ -81,6 +81,18 @@ class TestRegister:
         assert world.accounts.read(TARGET) is None
         assert world.work_states.items == {}
 
+    def test_a_foreign_account_needs_an_external_id(self, world):
+        with pytest.raises(InvalidRequest, match="externalId"):
+            world.registry.register(account(external_id=None))
+        assert world.accounts.read(TARGET) is None
+
+    def test_an_external_id_belongs_to_one_account(self, world):
+        world.registry.register(account())
+        with pytest.raises(InvalidRequest, match="externalId: another account") as refused:
+            world.registry.register(account(STAGING, AccountKind.STAGING, external_id=account().external_id))
+        assert account().external_id not in str(refused.value)
+        assert world.accounts.read(STAGING) is None
+
     def test_a_source_account_needs_no_writer(self, world):
         world.registry.register(account(SOURCE, AccountKind.SOURCE, writer_role_arn=None))
         assert world.accounts.read(SOURCE)
@@ -177,6 +189,13 @@ class TestChange:
         world.registry.change(account())
         world.settle()
         assert world.calls.since(mark)
+
+    def test_its_external_id_cannot_become_anothers(self, world):
+        world.registry.register(account())
+        world.registry.register(account(STAGING, AccountKind.STAGING))
+        with pytest.raises(InvalidRequest, match="externalId"):
+            world.registry.change(account(STAGING, AccountKind.STAGING, external_id=account().external_id))
+        world.registry.change(account(name="its own stays its own"))
 
     def test_its_kind_cannot_change(self, world):
         world.add_account(TARGET)
