@@ -5,6 +5,7 @@ first session is needed.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from botocore.config import Config
@@ -12,6 +13,7 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Deferre
 from botocore.session import Session, get_session
 
 from .calls import CALLS
+from .lean_models import LeanLoader
 
 
 def own_session() -> Session:
@@ -21,22 +23,27 @@ def own_session() -> Session:
     return session
 
 
-def assumed_session(assume: Callable[[], dict[str, str]], hub: Session) -> Session:
+def assumed_session(assume: Callable[[], dict[str, str]]) -> Session:
     """Return a session whose credentials come from `assume`, when first needed and before they expire.
 
     Args:
         assume: returns credentials and their `expiry_time`, as botocore's refreshable credentials want them.
-        hub: the hub's own session: service models are read once.
     """
     session = own_session()
     session.register_component("credential_provider", CredentialResolver([_Provider(assume)]))
-    session.register_component("data_loader", hub.get_component("data_loader"))
+    session.register_component("data_loader", _models())
     return session
 
 
 def client_of(session: Session, service: str, region: str | None = None, **options: Any) -> Any:
     """Return a client of `service`; `options` are those of botocore's `Config`."""
     return session.create_client(service, region_name=region, config=Config(**options))
+
+
+@cache
+def _models() -> LeanLoader:
+    """Return the service models of all customer sessions: read once."""
+    return LeanLoader()
 
 
 class _Provider(CredentialProvider):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 SESSION_SECONDS = 3600  # AWS STS: the most that a chained role session may last
-CLIENTS_KEPT = 64  # about a megabyte each
+CLIENTS_KEPT = 256  # a fifth of a megabyte each
 _HUB_LOCK = RLock()
 HUB_ATTEMPTS = 5
 CONNECTIONS = 16
@@ -171,7 +171,7 @@ def _assumed(role_arn: str, external_id: str, session_name: str) -> "Session":
             "expiry_time": answer["Expiration"].isoformat(),
         }
 
-    return assumed_session(assume, hub_session())
+    return assumed_session(assume)
 
 
 def _retries(attempts: int) -> dict[str, Any]:
