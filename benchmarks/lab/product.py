@@ -175,7 +175,7 @@ class Laboratory:
             trusts = [account.target] if account.target else []
             _control("POST", "/accounts", {"accountId": account.account_id, "regions": regions, "trusts": trusts})
         for scope in self.fleet.active:
-            _control("POST", "/servers", {"servers": list(self.fleet.servers(scope))})
+            _control("POST", "/servers", {"force": True, "servers": list(self.fleet.servers(scope))})
             self.endpoint.ec2.put(scope.account_id, self.fleet.origin_region(scope), self.fleet.instances(scope))
 
     def _register(self) -> None:

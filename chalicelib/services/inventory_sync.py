@@ -40,15 +40,20 @@ from ..domain.topology import Topology
 from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
 from ..errors import AccessDenied, NotOptedIn, OutOfTime, ServiceError, Throttled, Uninitialized
+from .look_ups import Instances, LookedUp, LookUps, Origin, origin_of
 from .ports import Accounts, CallCount, Clock, Drs, DrsRegions, Ec2, Inventory, Scans, Telemetries, Writer
 
 CONFIGURATION_CALLS_AT_ONCE = 8
-LOOK_UPS_AT_ONCE = 4
 MOST_ERRORS_KEPT = 20  # messages of failed look-ups in a scan record
 MOST_CONTINUATIONS = 2  # further invocations of a scan that ran out of time, before that counts as its failure
 
-Origin = tuple[str, str]
-"""The account and region that a machine runs in."""
+
+class Listing(NamedTuple):
+    """What DRS said of every server of a scope, by ID, and what EC2 said of their instances."""
+
+    facts: dict[str, DrsFacts]
+    entries: dict[str, Telemetry]
+    looked_up: LookedUp
 
 
 class Listed(NamedTuple):
@@ -117,7 +122,7 @@ class InventorySync:
         previous = self._scans.read(scope)
         may_go_on = message.continued < MOST_CONTINUATIONS
         try:
-            wire = self._wire(lease, account, previous)
+            listing = self._listing(lease, account, previous)
         except ServiceError as error:
             if isinstance(error, OutOfTime) and may_go_on:
                 return Outcome(self._idle(lease, mark, str(error)), None, unfinished=True)
@@ -128,7 +133,7 @@ class InventorySync:
             problems: list[Problem] = []
             counts = {"servers": record.server_count}
         else:
-            record, problems, counts = self._record(lease, account, previous, wire, now)
+            record, problems, counts = self._record(lease, account, previous, listing, now)
             due, probe = inventory_due(record, lease, int(self._clock()), self._cadence)
         result = WorkResult(
             finished_at=self._now(),
@@ -143,8 +148,10 @@ class InventorySync:
         out_of_time = any(problem.code == OutOfTime.CODE for problem in problems)
         return Outcome(result, due, probe, unfinished=out_of_time and may_go_on)
 
-    def _wire(self, lease: Lease, account: Account, previous: ScanRecord | None) -> list[dict[str, Any]]:
-        """Return every server that DRS lists; where the scope kept failing, after one call that shows that it answers.
+    def _listing(self, lease: Lease, account: Account, previous: ScanRecord | None) -> Listing:
+        """Return every server that DRS lists, looked up in EC2 while its further pages are fetched.
+
+        Where the scope kept failing, one call shows first whether it answers. Of each server only what is read is kept.
 
         Raises:
             ServiceError: the list is not complete.
@@ -152,12 +159,16 @@ class InventorySync:
         scope = lease.work.scope
         if previous is not None and previous.failing:
             self._drs.look(account, scope.region)
-        wire = []
-        for server in self._drs.source_servers(account, scope.region):
-            if self._clock() > lease.stop_at:
-                raise OutOfTime(f"DRS of {scope.account_id} in {scope.region}: no time left to list its servers")
-            wire.append(server)
-        return wire
+        facts, entries = {}, {}
+        with LookUps(lambda origin, instances: self._instances(lease, account, origin, instances)) as look_ups:
+            for wire in self._drs.source_servers(account, scope.region):
+                if self._clock() > lease.stop_at:
+                    raise OutOfTime(f"DRS of {scope.account_id} in {scope.region}: no time left to list its servers")
+                server = wire["sourceServerID"]
+                facts[server] = drs_facts(wire, scope)
+                entries[server] = telemetry(wire, facts[server])
+                look_ups.add(facts[server])
+            return Listing(facts, entries, look_ups.finish())
 
     def _remove(self, lease: Lease, account: Account | None, mark: object) -> WorkResult:
         """Take away the scope of an account that is being removed, or is gone: rows become tombstones, its record goes.
@@ -195,12 +206,12 @@ class InventorySync:
         )
 
     def _record(
-        self, lease: Lease, account: Account, previous: ScanRecord | None, wire: list[dict[str, Any]], now: datetime
+        self, lease: Lease, account: Account, previous: ScanRecord | None, listing: Listing, now: datetime
     ) -> tuple[ScanRecord, list[Problem], dict[str, int]]:
         """Write what a complete scan found, and return its record, problems and counts."""
         scope = lease.work.scope
         known = self._known(lease)
-        listed, problems = self._listed(lease, wire, known)
+        listed, problems = _listed(listing, known), listing.looked_up.problems
         found = difference(known.servers, {server: seen.entry for server, seen in listed.items()}, turn=lease.epoch)
         rows = self._inventory.read((server, scope.region) for server in found.listed | found.gone)
         topologies = self._topologies(lease, account, {server: listed[server].drs for server in found.listed}, rows)
@@ -235,61 +246,19 @@ class InventorySync:
         rows = self._inventory.of_scope(lease.work.scope)
         return Known({row.source_server_id: _entry_of(row) for row in rows}, complete=False)
 
-    def _listed(
-        self, lease: Lease, wire: list[dict[str, Any]], known: Known
-    ) -> tuple[dict[str, Listed], list[Problem]]:
-        """Return what was found of each server, looked up in EC2, and the look-ups that failed."""
-        facts = {server["sourceServerID"]: drs_facts(server, lease.work.scope) for server in wire}
-        entries = {server["sourceServerID"]: telemetry(server, facts[server["sourceServerID"]]) for server in wire}
-        instances, problems = self._look_up(lease, facts.values())
-        listed = {}
-        for server, drs in facts.items():
-            before = known.servers.get(server)
-            origin = _origin(drs)
-            asked = drs.source_instance_id is None or origin in instances
-            ec2 = ec2_facts(instances.get(origin, {}).get(drs.source_instance_id or ""), drs) if asked else None
-            ec2_hash = content_hash(ec2) if ec2 else before.ec2_hash if before else ""
-            complete = before.topology_complete if before else True
-            listed[server] = Listed(drs, ec2, entries[server]._replace(ec2_hash=ec2_hash, topology_complete=complete))
-        return listed, problems
-
-    def _look_up(
-        self, lease: Lease, servers: Iterable[DrsFacts]
-    ) -> tuple[dict[Origin | None, dict[str, dict[str, Any]]], list[Problem]]:
-        """Return the instances of each origin that answered, by ID, and a problem for each that did not."""
-        wanted: dict[Origin, list[str]] = {}
-        problems = []
-        for drs in servers:
-            origin = _origin(drs)
-            if drs.source_instance_id and origin:
-                wanted.setdefault(origin, []).append(drs.source_instance_id)
-            elif drs.source_instance_id:
-                message = f"{drs.source_instance_id}: DRS does not say in which account and region it runs"
-                problems.append(Problem(subject=drs.arn, code="ORIGIN_UNKNOWN", message=message))
-        found: dict[Origin | None, dict[str, dict[str, Any]]] = {}
-        with ThreadPoolExecutor(LOOK_UPS_AT_ONCE) as pool:
-            answers = pool.map(lambda asked: self._instances(lease, *asked), wanted.items())
-            for origin, answer in zip(wanted, answers, strict=True):
-                if isinstance(answer, ServiceError):
-                    subject = f"EC2 of {'/'.join(origin)}"
-                    problems.append(Problem(subject=subject, code=answer.code, message=str(answer)))
-                else:
-                    found[origin] = answer
-        return found, problems
-
     def _instances(
-        self, lease: Lease, origin: Origin, instance_ids: list[str]
-    ) -> dict[str, dict[str, Any]] | ServiceError:
+        self, lease: Lease, account: Account, origin: Origin, instance_ids: list[str]
+    ) -> Instances | ServiceError:
         """Return the instances of one origin, or why they could not be had."""
         account_id, region = origin
         if self._clock() > lease.stop_at:
             return OutOfTime(f"EC2 of {account_id} in {region}: no time left to ask")
-        account = self._accounts.read(account_id)
-        if account is None:
+        owner = account if account_id == account.account_id else self._accounts.read(account_id)
+        if owner is None:
             why = f"origin account {account_id} is not registered: register it as a source account"
             return AccessDenied(why, "NOT_REGISTERED")
         try:
-            return dict(self._ec2.instances(account, region, instance_ids))
+            return dict(self._ec2.instances(owner, region, instance_ids))
         except ServiceError as error:
             return error
 
@@ -372,8 +341,18 @@ def _complete_record(scope: Scope, listed: Iterable[Listed], now: datetime, epoc
     )
 
 
-def _origin(drs: DrsFacts) -> Origin | None:
-    return (drs.source_account_id, drs.source_region) if drs.source_account_id and drs.source_region else None
+def _listed(listing: Listing, known: Known) -> dict[str, Listed]:
+    """Return what was found of each server; what EC2 could not be asked stays as it was known."""
+    instances, listed = listing.looked_up.instances, {}
+    for server, drs in listing.facts.items():
+        before, origin = known.servers.get(server), origin_of(drs)
+        asked = drs.source_instance_id is None or origin in instances
+        ec2 = ec2_facts(instances.get(origin, {}).get(drs.source_instance_id or ""), drs) if asked else None
+        ec2_hash = content_hash(ec2) if ec2 else before.ec2_hash if before else ""
+        complete = before.topology_complete if before else True
+        entry = listing.entries[server]._replace(ec2_hash=ec2_hash, topology_complete=complete)
+        listed[server] = Listed(drs, ec2, entry)
+    return listed
 
 
 def _topology_known(row: ServerRow | None) -> bool:
