@@ -2,9 +2,9 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import Manager, get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,17 @@ class Context:
     def say(self, line: str) -> None:
         """Tell whoever waits how far it is."""
         say(line)
+
+    def beside(self, function: Callable[..., Result], shapes: Iterable[Any]) -> list[Result]:
+        """Return what `function` returns for each of `shapes`, all at the same time in an interpreter each.
+
+        Beside its shape it is given a barrier, at which they can wait for each other.
+        """
+        several = list(shapes)
+        with Manager() as manager, ProcessPoolExecutor(len(several), mp_context=get_context("spawn")) as pool:
+            ready = manager.Barrier(len(several))
+            running = [pool.submit(_timed, STARTED, function, (shape, ready)) for shape in several]
+            return [one.result() for one in running]
 
     def once(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Return what `function` returns in a fresh interpreter; asked again, what it returned before."""

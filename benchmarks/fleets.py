@@ -40,20 +40,26 @@ class Shape(NamedTuple):
 
     Where it is not `extending`, the targets' memberships ask for a tag that no server has: so that the accounts stay
     as they are, every scope with as many servers as any other, while staging work goes on.
+
+    Where it is `tagged`, the DRS servers carry their instances' tags from the beginning.
+    Of several `parts`, a fleet has every account whose number leaves the remainder `part`.
     """
 
     name: str
     accounts: int
     servers_per_scope: int = 100
     extending: bool = True
+    tagged: bool = False
+    part: int = 0
+    parts: int = 1
 
     @property
     def active_scopes(self) -> int:
         """(Account, region) pairs that hold servers."""
-        return self.accounts * ACTIVE
+        return len(range(self.part, self.accounts, self.parts)) * ACTIVE
 
 
-F, M, L = Shape("F", 12), Shape("M", 50, extending=False), Shape("L", 300, extending=False)
+F, M, L = Shape("F", 12), Shape("M", 50, extending=False, tagged=True), Shape("L", 300, extending=False)
 SMALL, SMALLER = Shape("S", 6, 10), Shape("XS", 2, 10)
 
 
@@ -66,7 +72,11 @@ class Fleet:
 
     @cached_property
     def accounts(self) -> list[FleetAccount]:
-        """Targets first, then their staging accounts."""
+        """Targets first, then their staging accounts; those of this part."""
+        return self._everyone[self.shape.part :: self.shape.parts]
+
+    @cached_property
+    def _everyone(self) -> list[FleetAccount]:
         random = Random(f"{SEED} {self.shape.name}")
         numbers = [f"{200_000_000_000 + number:012d}" for number in range(self.shape.accounts)]
         targets = max(1, self.shape.accounts // 3)
@@ -106,6 +116,7 @@ class Fleet:
         """Yield the scope's servers, as the simulated DRS takes them."""
         origin = self.origin_region(scope)
         for number in self._numbers(scope):
+            tags = {"tags": _tags(number)} if self.shape.tagged else {}
             yield {
                 "accountId": scope.account_id,
                 "region": scope.region,
@@ -116,13 +127,13 @@ class Fleet:
                 "originRegion": origin,
                 "originAvailabilityZone": f"{origin}a",
                 "state": "CONTINUOUS",
+                **tags,
             }
 
     def instances(self, scope: Scope) -> Iterator[tuple[str, dict[str, str]]]:
         """Yield ID and tags of the instances behind the scope's servers."""
         for number in self._numbers(scope):
-            tags = {f"tag-{position}": f"value-{position}-{number % 7}" for position in range(TAGS - 1)}
-            yield f"i-{number:017x}", {"Name": f"host-{number}", **tags}
+            yield f"i-{number:017x}", _tags(number)
 
     def _numbers(self, scope: Scope) -> range:
         first = 1 + self._places[scope] * self.shape.servers_per_scope
@@ -131,3 +142,8 @@ class Fleet:
     @cached_property
     def _places(self) -> dict[Scope, int]:
         return {scope: position for position, scope in enumerate(self.active)}
+
+
+def _tags(number: int) -> dict[str, str]:
+    """Return the tags of an instance."""
+    return {"Name": f"host-{number}", **{f"tag-{place}": f"value-{place}-{number % 7}" for place in range(TAGS - 1)}}

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import mean, median
+from threading import Barrier
 from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.domain.work import WorkKind
@@ -73,15 +74,43 @@ def growing(shape: Shape) -> Phases:
         return tell.phases
 
 
+def racing(shape: Shape, ready: Barrier) -> list[tuple[float, float, int]]:
+    """Quiet inventory cycles at latency, of a part of a fleet, beside its other parts.
+
+    Args:
+        shape: the fleet, and which part of it.
+        ready: where the parts wait for each other before each cycle.
+
+    Returns:
+        When each cycle began and ended, on the machine's monotonic clock, and its calls to DRS, EC2 and STS.
+    """
+    with _teller(shape) as tell:
+        lab, times = tell.lab, []
+        lab.cycle(WorkKind.INVENTORY)
+        _settle(tell)
+        for number in range(PAIRS):
+            if shape.part == 0:
+                say(f"{shape.name}: inventory at {LATENCY_SECONDS * 1000:.0f} ms a call, {number + 1} of {PAIRS}")
+            lab.advance(QUARTER)  # all of them within three hours of the first scan: no probe disturbs
+            lab.tick(WorkKind.INVENTORY)
+            ready.wait()
+            with lab.endpoint.latency(LATENCY_SECONDS), tell.phase("cycle"):
+                started = time.monotonic()
+                lab.drain(WorkKind.INVENTORY, AT_ONCE // shape.parts)
+                times.append((started, time.monotonic(), 0))
+            times[-1] = (*times[-1][:2], tell.phases["cycle"].of("drs", "ec2", "sts"))
+            lab.pump()
+        return times
+
+
 def passing(shape: Shape, latency: bool) -> Phases:
-    """One hour of schedules, probes, and where wanted cycles at latency; the full scan's cycles beside them."""
+    """One hour of schedules, probes, and where wanted tag cycles at latency; the full scan's cycles beside them."""
     with _teller(shape) as tell:
         lab, peer = tell.lab, tell.peer()
         say(f"{shape.name}: {shape.accounts} accounts, {shape.active_scopes} active scopes; first syncs")
         with tell.phase("inventory.first"):
             tell.messages = lab.cycle(WorkKind.INVENTORY)
-        with tell.phase("tags.first"):
-            tell.messages = lab.drain(WorkKind.TAGS)
+        lab.drain(WorkKind.TAGS)
         lab.drain(WorkKind.STAGING)
         _settle(tell)
         _hour(tell)
@@ -89,8 +118,6 @@ def passing(shape: Shape, latency: bool) -> Phases:
         for name, sync in (("inventory", peer.inventory), ("staging", peer.staging), ("tags", peer.tags)):
             with tell.phase(f"peer.{name}"):
                 tell.messages = sync()
-        for number in range(PAIRS if latency else 0):
-            _inventory_at_latency(tell, number)
         for number in range(PAIRS if latency else 0):
             _tags_at_latency(tell, peer, number)
         say(f"{shape.name}: probes")
@@ -162,16 +189,6 @@ def _hour(tell: _Teller) -> None:
                 lab.cycle(WorkKind.INVENTORY)
             lab.cycle(WorkKind.STAGING)
         lab.cycle(WorkKind.TAGS)
-
-
-def _inventory_at_latency(tell: _Teller, number: int) -> None:
-    lab = tell.lab
-    say(f"{lab.fleet.shape.name}: inventory at {LATENCY_SECONDS * 1000:.0f} ms a call, {number + 1} of {PAIRS}")
-    lab.advance(QUARTER)  # all of them within three hours of the first scan: no probe disturbs
-    lab.tick(WorkKind.INVENTORY)
-    with lab.endpoint.latency(LATENCY_SECONDS), tell.phase(f"wall.inventory.{number}"):
-        tell.messages = lab.drain(WorkKind.INVENTORY, AT_ONCE)
-    lab.pump()
 
 
 def _tags_at_latency(tell: _Teller, peer: "FullScan", number: int) -> None:

@@ -121,6 +121,7 @@ class Laboratory:
     def pump(self) -> None:
         """Hand the stream of scan records to its function."""
         records = self.endpoint.tables.take_stream(os.environ["SCAN_TABLE"])
+        self.endpoint.tables.take_stream(os.environ["INVENTORY_TABLE"])  # nobody listens to this one
         for start in range(0, len(records), STREAM_BATCH):
             answer = self._events.streams.scan_stream({"Records": records[start : start + STREAM_BATCH]}, _context())
             _require_success(answer)
@@ -184,7 +185,7 @@ class Laboratory:
         for account in self.fleet.accounts:
             registry.register(_registration(account), scan_now=False)
         for account in self.fleet.accounts:
-            if account.target:
+            if account.target and self._shape.parts == 1:
                 registry.add_staging_account(
                     Membership(account_id=account.target, staging_account_id=account.account_id, include_tags=tags)
                 )

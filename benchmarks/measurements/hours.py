@@ -18,7 +18,7 @@ HOW = (
 
 def run(context: Context) -> dict[str, Figure]:
     """Return by how much calls are fewer, and how many they are over the minimum."""
-    shape = SMALL_FLEET._replace(extending=False) if context.small else M
+    shape = SMALL_FLEET._replace(extending=False, tagged=True) if context.small else M
     fleet, phases = Fleet(shape, drs_regions()), context.once(story.passing, shape, not context.small)
     how = HOW.format(shape.name)
     interval, probes = phases["probe.interval"].seconds, phases["probes"]
