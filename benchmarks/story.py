@@ -159,13 +159,14 @@ class _Teller:
     def peer(self) -> "FullScan":
         """Return the full scan of the same accounts."""
         from chalicelib import bootstrap  # noqa: PLC0415
+        from chalicelib.adapters.sessions import Purpose  # noqa: PLC0415
 
         from .baseline import FullScan  # noqa: PLC0415
 
         table = bootstrap.accounts()
         accounts = table.read_all()
         memberships = [member for account in accounts for member in table.memberships(account.account_id)]
-        sessions = bootstrap.customer_sessions.__wrapped__()  # made as the product's are, and its own
+        sessions = bootstrap.customer_sessions.__wrapped__(Purpose.INVENTORY)  # made as the product's are, and its own
         return FullScan(accounts, memberships, self.lab.fleet.regions, sessions, AT_ONCE)
 
 

@@ -34,7 +34,9 @@ def run(context: Context) -> dict[str, Figure]:
         return Figure(calls / least, "x the minimum", how, at_most(most), details)
 
     first, last = phases["inventory.first"], f"inventory.steady.{story.PAIRS - 1}"
-    roles = sum(phase.calls.get("sts:AssumeRole", 0) for phase in phases.values()) / (2 * shape.accounts)
+    targets = sum(account.target is None for account in fleet.accounts)
+    roles = 2 * shape.accounts + targets  # inventory and tag workers enter every account, staging workers the targets
+    assumed = sum(phase.calls.get("sts:AssumeRole", 0) for phase in phases.values())
     return {
         "calls.inventory.first.ratio": ratio("inventory.first", minimum.inventory_first(fleet), 1.10),
         "calls.inventory.first.configurations": Figure(
@@ -45,7 +47,11 @@ def run(context: Context) -> dict[str, Figure]:
         ),
         "calls.inventory.steady.ratio": ratio(last, minimum.inventory_steady(fleet), 1.10),
         "calls.inventory.assume_role": Figure(
-            roles, "per account and role", "AssumeRole in all phases together, which one warm worker does", at_most(1)
+            assumed / roles,
+            "per account, role and worker",
+            "AssumeRole in all phases together, with one warm worker of each kind",
+            at_most(1),
+            {"AssumeRole": assumed, "accounts, roles and workers": roles},
         ),
         "calls.tags.first.ratio": ratio("tags.first", minimum.tags_first(fleet), 1.05),
         "calls.tags.steady": Figure(phases["tags.steady"].of("drs", "ec2"), "calls", how, exactly(0)),
