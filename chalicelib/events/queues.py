@@ -51,9 +51,12 @@ def staging_worker(event: SQSEvent) -> dict[str, Any]:
 
 def _work_off(event: SQSEvent, kind: WorkKind, worker: Callable[[], Worker]) -> dict[str, Any]:
     """Work a batch off; what fails is named in the answer, so that only it comes back."""
+    records = event.to_dict()["Records"]
+    if not records:
+        worker()  # a deployment's smoke test: everything is wired, and nothing done
     failed = [
         record["messageId"]
-        for record in event.to_dict()["Records"]
+        for record in records
         if not _worked_off(record, kind, worker, event.context.get_remaining_time_in_millis() // 1000)
     ]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}

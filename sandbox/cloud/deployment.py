@@ -78,8 +78,29 @@ def deploy(outputs: Outputs, package: Package, app: AppSource) -> Outputs:
     except ClientError as error:
         if "No updates are to be performed" not in str(error):
             raise DeploymentError(f"CloudFormation refused {app.stack_name}: {error}") from error
-    stack = _wait(client, app.stack_name)
-    return _with_stack(outputs, app, stack, _resources(client, app.stack_name))
+    _wait(client, app.stack_name)
+    return with_stack(outputs, app.stack_name)
+
+
+def with_stack(outputs: Outputs, name: str) -> Outputs:
+    """Return the outputs with what the deployed stack `name` has, whoever deployed it.
+
+    Raises:
+        DeploymentError: there is no such stack.
+    """
+    client = session(outputs).client("cloudformation")
+    stack = _stack(client, name)
+    if stack is None:
+        raise DeploymentError(f"there is no stack {name}")
+    values = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    resources = _resources(client, name)
+    return replace(
+        outputs,
+        stack_name=name,
+        stack=values,
+        resources=resources,
+        api_url=api_url(outputs.endpoint, values, resources),
+    )
 
 
 def _upload(hub: boto3.Session, endpoint: str, package: Package) -> str:
@@ -106,13 +127,13 @@ def _stack(client: Any, name: str) -> dict[str, Any] | None:
     return stack
 
 
-def _wait(client: Any, name: str) -> dict[str, Any]:
+def _wait(client: Any, name: str) -> None:
     deadline = time.monotonic() + DEPLOY_SECONDS
     while time.monotonic() < deadline:
         stack = _stack(client, name)
         state = stack["StackStatus"] if stack else "GONE"
-        if stack is not None and state in DONE:
-            return stack
+        if state in DONE:
+            return
         if not state.endswith("_IN_PROGRESS"):
             raise DeploymentError(f"{name} is {state}:\n" + "\n".join(_failures(client, name)))
         time.sleep(0.1)
@@ -138,19 +159,8 @@ def _resources(client: Any, name: str) -> dict[str, str]:
     }
 
 
-def _with_stack(outputs: Outputs, app: AppSource, stack: dict[str, Any], resources: dict[str, str]) -> Outputs:
-    values = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
-    return replace(
-        outputs,
-        stack_name=app.stack_name,
-        stack=values,
-        resources=resources,
-        api_url=_api_url(outputs.endpoint, values, resources),
-    )
-
-
-def _api_url(endpoint: str, values: dict[str, str], resources: dict[str, str]) -> str | None:
-    """Return the local form of Chalice's `EndpointURL`, whose last part is the API's stage."""
+def api_url(endpoint: str, values: dict[str, str], resources: dict[str, str]) -> str | None:
+    """Return the local form of Chalice's `EndpointURL`, whose last part is the API's stage; None without an API."""
     api_id = resources.get(API_LOGICAL_ID) or values.get("RestAPIId")
     stage = values.get("EndpointURL", "").rstrip("/").rsplit("/", 1)[-1]
     return f"{endpoint}/_aws/execute-api/{api_id}/{stage}" if api_id and stage else None

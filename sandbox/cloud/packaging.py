@@ -43,6 +43,7 @@ class AppSource:
         parameters: template parameters.
         slim: leave requirements.txt out of the package. Functions find the libraries in the environment that runs
             the cloud; packages are smaller and cold starts faster, but a missing requirement goes unnoticed.
+        for_aws: build for the processor that Chalice's settings name, not for this machine's.
     """
 
     app_dir: Path = REPO
@@ -51,6 +52,7 @@ class AppSource:
     stack_name: str = "drs-active-regions"
     parameters: dict[str, str] = field(default_factory=dict)
     slim: bool = False
+    for_aws: bool = False
 
     @property
     def template_to_merge(self) -> Path | None:
@@ -102,7 +104,7 @@ def _find(folder: Path, fingerprint: str) -> Package | None:
 
 def _chalice_package(app: AppSource, scratch: Path) -> Path:
     source, output = scratch / "app", scratch / "out"
-    _copy_for_this_machine(app, source)
+    _copy(app, source)
     command = [
         sys.executable,
         "-c",
@@ -122,11 +124,8 @@ def _chalice_package(app: AppSource, scratch: Path) -> Path:
     return output
 
 
-def _copy_for_this_machine(app: AppSource, target: Path) -> None:
-    """Copy what ships, built for this machine's processor whatever the deployed one is.
-
-    Functions run in this machine's interpreter, which cannot load wheels of another architecture.
-    """
+def _copy(app: AppSource, target: Path) -> None:
+    """Copy what ships, with Chalice's settings for the stage and the processor that it is built for."""
     target.mkdir()
     for name in SHIPPED:
         source = app.app_dir / name
@@ -135,11 +134,23 @@ def _copy_for_this_machine(app: AppSource, target: Path) -> None:
         elif source.exists():
             shutil.copy2(source, target / name)
     config = target / ".chalice" / "config.json"
-    architecture = MACHINES.get(platform.machine(), "x86_64")
-    settings = _without_architecture(json.loads(config.read_text()))
-    config.write_text(json.dumps({**settings, "lambda_architecture": architecture}))
+    settings = _without_architecture(_for_stage(app.stage, json.loads(config.read_text())))
+    config.write_text(json.dumps({**settings, "lambda_architecture": _architecture(app)}))
     if app.slim:
         (target / "requirements.txt").write_text("")
+
+
+def _for_stage(stage: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with those of `stage`: a stage that has none of its own is as `dev`."""
+    stages = settings.get("stages", {})
+    return {**settings, "stages": {stage: stages.get(stage, stages.get("dev", {}))}}
+
+
+def _architecture(app: AppSource) -> str:
+    """Return the processor to build for: this machine's interpreter cannot load wheels of another one."""
+    if app.for_aws:
+        return str(json.loads((app.app_dir / ".chalice" / "config.json").read_text())["lambda_architecture"])
+    return MACHINES.get(platform.machine(), "x86_64")
 
 
 def _without_architecture(config: Any) -> Any:
@@ -161,7 +172,7 @@ def _environment() -> dict[str, str]:
 
 
 def _fingerprint(app: AppSource) -> str:
-    digest = hashlib.sha256(f"bytecode\0{app.stage}\0{app.slim}\0{sys.version_info[:2]}\0{platform.machine()}".encode())
+    digest = hashlib.sha256(f"bytecode\0{app.stage}\0{app.slim}\0{sys.version_info[:2]}\0{_architecture(app)}".encode())
     for name in SHIPPED:
         root = app.app_dir / name
         for path in sorted([root, *root.rglob("*")]):

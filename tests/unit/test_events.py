@@ -90,6 +90,10 @@ class TestQueues:
         assert [account_id for account_id, _ in worker.worked] == [ONE, TWO]
         assert answer == {"batchItemFailures": []}
 
+    def test_an_empty_batch_is_nothing_to_do(self, worker):
+        assert invoke(queues.inventory_worker, sqs_event()) == {"batchItemFailures": []}
+        assert not worker.worked
+
     def test_a_lease_outlives_the_invocation(self, worker):
         invoke(queues.inventory_worker, sqs_event(*asked(ONE)), seconds_left=200)
         assert worker.worked[0][1] == pytest.approx(time.time() + 200 + queues.LEASE_MARGIN_SECONDS, abs=5)

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Checks, packages, shows the change set, deploys, tries, and goes back where it does not work: docs/deployment.md
+set -euo pipefail
+cd "$(dirname "$0")/.."
+make --no-print-directory .venv/.installed
+exec .venv/bin/python -m scripts.deploy "$@"

@@ -1,0 +1,245 @@
+"""Deployments to one stack, in the order of its life: every test leaves it working."""
+
+import json
+import re
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts.deploy.errors import DeployError
+from scripts.deploy.functions import FUNCTION
+from scripts.deploy.stack import Stack
+
+from .releases import this_release, with_broken_api, with_file, with_resources
+
+STAGE = "prod"
+NAME = f"drs-active-regions-{STAGE}"
+TABLES = 8
+PARAMETERS = {"EnableTagSync": "false"}
+TAKEN = "taken"
+KEY = {
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+
+
+@pytest.fixture(scope="module")
+def release():
+    return this_release(STAGE)
+
+
+@pytest.fixture(scope="module")
+def first(deploying, release):
+    """The first deployment."""
+    made = deploying(NAME)
+    made.deploy(release, PARAMETERS)
+    return made
+
+
+@pytest.fixture
+def deployed(first, deploying):
+    return deploying(NAME)
+
+
+@pytest.fixture(scope="module")
+def stack(cloud):
+    return Stack(cloud.hub().client("cloudformation"), NAME)
+
+
+@pytest.fixture
+def functions(cloud):
+    return cloud.hub().client("lambda")
+
+
+def running(stack, functions):
+    """Return the code that the stack's functions run."""
+    names = stack.resources(FUNCTION).values()
+    return {functions.get_function_configuration(FunctionName=name)["CodeSha256"] for name in names}
+
+
+def updated(cloud):
+    """Return when the stack was last updated."""
+    return cloud.hub().client("cloudformation").describe_stacks(StackName=NAME)["Stacks"][0]["LastUpdatedTime"]
+
+
+def longer_kept(resources):
+    resources["InventoryWork"]["Properties"]["MessageRetentionPeriod"] = 1209600
+
+
+def one_table_too_many(resources):
+    after = ["InventoryWorker", "TagsWorker", "StagingWorker", "ScanStream", "APIHandler"]
+    policies = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+    properties = {"TableName": TAKEN, **KEY}
+    resources["Taken"] = {"Type": "AWS::DynamoDB::Table", "DependsOn": after, **policies, "Properties": properties}
+
+
+def test_a_declined_first_deployment_leaves_no_stack(deploying, cloud, release):
+    declined = deploying("declined")
+    with pytest.raises(DeployError, match="nothing was changed"):
+        declined.deploy(release, answer=False)
+    assert Stack(cloud.hub().client("cloudformation"), "declined").status in {None, "DELETE_COMPLETE"}
+
+
+def test_a_first_deployment_works_and_locks_its_tables(first, cloud, stack):
+    shown = first.shown.getvalue()
+    assert re.search(r"Add +InventoryTable", shown)
+    assert "CREATE_COMPLETE" in shown
+    assert "BAD" not in shown
+    dynamodb = cloud.hub().client("dynamodb")
+    tables = stack.resources("AWS::DynamoDB::Table").values()
+    assert [dynamodb.describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"] for name in tables] == [
+        True
+    ] * TABLES
+    assert stack.status == "UPDATE_COMPLETE"
+    assert stack.parameters["EnableTagSync"] == "false"
+    assert stack.parameters["Stage"] == STAGE
+    with pytest.raises(ClientError, match="protected"):
+        dynamodb.delete_table(TableName=next(iter(tables)))
+
+
+def test_the_same_again_changes_nothing(deployed, cloud, release):
+    before = updated(cloud)
+    deployed.deploy(release)
+    assert updated(cloud) == before
+    assert deployed.questions == []
+    assert "the stack is as the release wants it" in deployed.shown.getvalue()
+
+
+def test_validation_changes_nothing_and_finds_mistakes(deployed, cloud, release):
+    before = updated(cloud)
+    deployed.deployment().validate(release)
+    wrong = with_resources(release, lambda resources: resources["RunsTable"].update(Type="AWS::DynamoDB::Tabel"))
+    with pytest.raises(DeployError, match="AWS::DynamoDB::Tabel"):
+        deployed.deployment().validate(wrong)
+    assert updated(cloud) == before
+
+
+def test_a_declined_update_changes_nothing(deployed, cloud, release):
+    before = updated(cloud)
+    with pytest.raises(DeployError, match="nothing was changed"):
+        deployed.deploy(release, {"ProbeIntervalMinutes": "30"}, answer=False)
+    assert updated(cloud) == before
+    assert not cloud.hub().client("cloudformation").list_change_sets(StackName=NAME)["Summaries"]
+
+
+def test_an_unknown_parameter_is_refused_by_name(deployed, release):
+    with pytest.raises(DeployError, match=r"no such parameter: EnableEverything; there are: .*EnableTagSync"):
+        deployed.deploy(release, {"EnableEverything": "true"})
+
+
+def test_an_update_shows_and_changes_what_differs_and_keeps_the_other_parameters(
+    deployed, cloud, stack, functions, release
+):
+    new = with_resources(with_file(release, "chalicelib/new.py", "NEW = 1\n"), longer_kept)
+    deployed.deploy(new, {"ProbeIntervalMinutes": "30"})
+    shown = deployed.shown.getvalue()
+    assert "MessageRetentionPeriod" in shown
+    assert running(stack, functions) == {new.code_sha256}
+    assert (stack.parameters["ProbeIntervalMinutes"], stack.parameters["EnableTagSync"]) == ("30", "false")
+
+
+def test_tables_are_not_replaced_unless_that_is_meant(deployed, cloud, release):
+    before = updated(cloud)
+    renamed = with_resources(release, lambda resources: resources["RunsTable"]["Properties"].update(TableName="other"))
+    with pytest.raises(DeployError, match=r"replace or remove RunsTable.*--allow-replacement"):
+        deployed.deploy(renamed)
+    assert updated(cloud) == before
+
+
+def test_an_update_that_fails_is_rolled_back_by_cloudformation(deployed, cloud, stack, functions, release):
+    cloud.hub().client("dynamodb").create_table(TableName=TAKEN, **KEY)
+    code, template, parameters = running(stack, functions), stack.template, stack.parameters
+    failing = with_resources(with_file(release, "chalicelib/failing.py", ""), one_table_too_many)
+    with pytest.raises(DeployError, match="UPDATE_ROLLBACK_COMPLETE") as failure:
+        deployed.deploy(failing, {"ProbeIntervalMinutes": "60"})
+    assert f"Table already exists: {TAKEN}" in str(failure.value)
+    assert running(stack, functions) == code != {failing.code_sha256}
+    assert (stack.template, stack.parameters) == (template, parameters)
+
+
+def test_a_version_that_does_not_work_is_taken_back(deployed, cloud, stack, functions, release):
+    code, template, parameters = running(stack, functions), stack.template, stack.parameters
+    broken = with_resources(
+        with_broken_api(release), lambda resources: resources["InventoryWork"]["Properties"].update(DelaySeconds=7)
+    )
+    with pytest.raises(DeployError, match=r"GET /health.*The previous version runs again"):
+        deployed.deploy(broken, {"ProbeIntervalMinutes": "60"})
+    assert running(stack, functions) == code
+    assert json.loads(stack.template) == json.loads(template)
+    assert stack.parameters == parameters
+    queue = (
+        cloud.hub()
+        .client("sqs")
+        .get_queue_attributes(
+            QueueUrl=stack.outputs["InventoryWorkUrl"], AttributeNames=["DelaySeconds", "MessageRetentionPeriod"]
+        )["Attributes"]
+    )
+    assert queue == {"DelaySeconds": "0", "MessageRetentionPeriod": "1209600"}
+
+
+class TestLambdaOnly:
+    @pytest.fixture(scope="class")
+    def whole(self, first, deploying, release):
+        """What is deployed as a whole before."""
+        whole = with_resources(release, longer_kept)
+        deploying(NAME).deploy(whole)
+        return whole
+
+    def test_code_alone_is_replaced(self, whole, deployed, cloud, stack, functions):
+        before, template = updated(cloud), stack.template
+        new = with_file(whole, "chalicelib/newer.py", "")
+        deployed.replace_code(new)
+        assert running(stack, functions) == {new.code_sha256}
+        assert (updated(cloud), stack.template) == (before, template)
+
+    def test_code_that_does_not_work_is_taken_back_to_what_ran(self, whole, deployed, stack, functions):
+        code = running(stack, functions)
+        with pytest.raises(DeployError, match="The previous version runs again"):
+            deployed.replace_code(with_broken_api(whole))
+        assert running(stack, functions) == code
+
+    def test_a_whole_deployment_sees_that_other_code_runs(self, whole, deployed, cloud, stack, functions):
+        before = updated(cloud)
+        deployed.deploy(whole)
+        assert running(stack, functions) == {whole.code_sha256}
+        assert updated(cloud) == before
+
+    def test_it_is_refused_where_more_differs(self, whole, deployed, release):
+        with pytest.raises(DeployError, match="more than the code differs"):
+            deployed.replace_code(with_file(release, "chalicelib/newer.py", ""))
+
+    def test_it_is_refused_where_nothing_is_deployed(self, deploying, release):
+        with pytest.raises(DeployError, match="there is no stack nowhere yet"):
+            deploying("nowhere").replace_code(release)
+
+
+def test_a_stack_whose_first_deployment_failed_has_to_go_first(deploying, cloud, release):
+    client = cloud.hub().client("cloudformation")
+    cloud.hub().client("dynamodb").create_table(TableName="taken-too", **KEY)
+    table = {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "taken-too", **KEY}}
+    client.create_stack(StackName="failed", TemplateBody=json.dumps({"Resources": {"Table": table}}))
+    deadline = time.monotonic() + 30
+    failed = Stack(client, "failed")
+    while (failed.status or "").endswith("IN_PROGRESS") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    with pytest.raises(DeployError, match=r"failed is ROLLBACK_COMPLETE.*delete-stack --stack-name failed"):
+        deploying("failed").deploy(release)
+
+
+def test_a_bucket_that_is_not_there(deploying):
+    with pytest.raises(DeployError, match="bucket nowhere-at-all does not exist: --bucket or DEPLOY_BUCKET"):
+        deploying(NAME, bucket="nowhere-at-all").deployment().describe()
+
+
+def test_what_a_deleted_stack_leaves(first, deployed, cloud, stack, release):
+    """The tables survive, and keep their names from being taken."""
+    tables = set(stack.resources("AWS::DynamoDB::Table").values())
+    client = cloud.hub().client("cloudformation")
+    client.delete_stack(StackName=NAME)
+    client.get_waiter("stack_delete_complete").wait(StackName=NAME, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+    assert tables <= set(cloud.hub().client("dynamodb").list_tables()["TableNames"])
+    with pytest.raises(DeployError, match="Table already exists"):
+        deployed.deploy(release)
+    assert tables <= set(cloud.hub().client("dynamodb").list_tables()["TableNames"])
