@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts.deploy.artifacts import Artifacts
 from scripts.deploy.display import Display
@@ -13,7 +14,7 @@ from scripts.deploy.errors import DeployError
 from scripts.deploy.functions import FUNCTION, Functions
 from scripts.deploy.release import Release, differs_in_code_only
 from scripts.deploy.smoke import PATIENCE_SECONDS, Smoke
-from scripts.deploy.stack import Action, ChangeSet, Stack, action_for
+from scripts.deploy.stack import ROLLED_BACK, Action, ChangeSet, Stack, action_for
 
 Ask = Callable[[str], bool]
 
@@ -103,7 +104,7 @@ class Deployment:
             self._run_code(dict.fromkeys(self._function_names(), release.code_sha256))
         else:
             self._approve(change_set, ask, may_replace=may_replace)
-            self._execute(change_set)
+            self._execute_or_go_back(change_set, before)
         self._try_or_go_back(release.code_sha256, before)
         if action is Action.CREATE and release.protects_tables:
             self._lock_tables(release.template(code_uri, locked=True))
@@ -128,7 +129,11 @@ class Deployment:
         if not ask("Replace the code?"):
             raise DeployError("declined; nothing was changed")
         self._artifacts.put_code(release.code)
-        self._run_code(dict.fromkeys(before.code, release.code_sha256))
+        try:
+            self._run_code(dict.fromkeys(before.code, release.code_sha256))
+        except (BotoCoreError, ClientError) as error:
+            self._go_back(before)
+            raise DeployError(f"the code could not be replaced: {error}. The previous version runs again") from error
         self._try_or_go_back(release.code_sha256, before)
 
     def _before(self) -> Before:
@@ -171,6 +176,15 @@ class Deployment:
         self._display.step("executing")
         for event in self._stack.execute(change_set):
             self._display.event(event)
+
+    def _execute_or_go_back(self, change_set: ChangeSet, before: Before | None) -> None:
+        try:
+            self._execute(change_set)
+        except DeployError:
+            if before is not None and self._stack.status in ROLLED_BACK:
+                # CloudFormation went back to the template's code, which is older than that of a --lambda-only
+                self._run_code(before.code)
+            raise
 
     def _run_code(self, wanted: Mapping[str, str]) -> None:
         """Let each function run the package with the digest that is wanted, where it does not already."""

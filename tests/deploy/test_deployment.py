@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
@@ -16,6 +17,7 @@ from .releases import this_release, with_broken_api, with_file, with_resources
 STAGE = "prod"
 NAME = f"drs-active-regions-{STAGE}"
 TABLES = 8
+MOST_PARAMETERS = 200  # CloudFormation quotas
 PARAMETERS = {"EnableTagSync": "false"}
 TAKEN = "taken"
 KEY = {
@@ -36,6 +38,12 @@ def first(deploying, release):
     made = deploying(NAME)
     made.deploy(release, PARAMETERS)
     return made
+
+
+@pytest.fixture(scope="module")
+def second(release):
+    """The version that the first update brings."""
+    return with_resources(with_file(release, "chalicelib/second.py", ""), longer_kept)
 
 
 @pytest.fixture
@@ -110,8 +118,9 @@ def test_the_same_again_changes_nothing(deployed, cloud, release):
 def test_validation_changes_nothing_and_finds_mistakes(deployed, cloud, release):
     before = updated(cloud)
     deployed.deployment().validate(release)
-    wrong = with_resources(release, lambda resources: resources["RunsTable"].update(Type="AWS::DynamoDB::Tabel"))
-    with pytest.raises(DeployError, match="AWS::DynamoDB::Tabel"):
+    too_many = {f"Parameter{number}": {"Type": "String"} for number in range(MOST_PARAMETERS + 1)}
+    wrong = replace(release, source={**release.source, "Parameters": too_many})
+    with pytest.raises(DeployError, match="CloudFormation refuses the template"):
         deployed.deployment().validate(wrong)
     assert updated(cloud) == before
 
@@ -121,7 +130,8 @@ def test_a_declined_update_changes_nothing(deployed, cloud, release):
     with pytest.raises(DeployError, match="nothing was changed"):
         deployed.deploy(release, {"ProbeIntervalMinutes": "30"}, answer=False)
     assert updated(cloud) == before
-    assert not cloud.hub().client("cloudformation").list_change_sets(StackName=NAME)["Summaries"]
+    change_sets = cloud.hub().client("cloudformation").list_change_sets(StackName=NAME)["Summaries"]
+    assert not [change_set for change_set in change_sets if change_set["ExecutionStatus"] == "AVAILABLE"]
 
 
 def test_an_unknown_parameter_is_refused_by_name(deployed, release):
@@ -129,14 +139,11 @@ def test_an_unknown_parameter_is_refused_by_name(deployed, release):
         deployed.deploy(release, {"EnableEverything": "true"})
 
 
-def test_an_update_shows_and_changes_what_differs_and_keeps_the_other_parameters(
-    deployed, cloud, stack, functions, release
-):
-    new = with_resources(with_file(release, "chalicelib/new.py", "NEW = 1\n"), longer_kept)
-    deployed.deploy(new, {"ProbeIntervalMinutes": "30"})
+def test_an_update_shows_and_changes_what_differs_and_keeps_the_other_parameters(deployed, stack, functions, second):
+    deployed.deploy(second, {"ProbeIntervalMinutes": "30"})
     shown = deployed.shown.getvalue()
     assert "MessageRetentionPeriod" in shown
-    assert running(stack, functions) == {new.code_sha256}
+    assert running(stack, functions) == {second.code_sha256}
     assert (stack.parameters["ProbeIntervalMinutes"], stack.parameters["EnableTagSync"]) == ("30", "false")
 
 
@@ -180,33 +187,45 @@ def test_a_version_that_does_not_work_is_taken_back(deployed, cloud, stack, func
 
 
 class TestLambdaOnly:
-    @pytest.fixture(scope="class")
-    def whole(self, first, deploying, release):
-        """What is deployed as a whole before."""
-        whole = with_resources(release, longer_kept)
-        deploying(NAME).deploy(whole)
-        return whole
-
-    def test_code_alone_is_replaced(self, whole, deployed, cloud, stack, functions):
+    def test_code_alone_is_replaced(self, second, deployed, cloud, stack, functions):
         before, template = updated(cloud), stack.template
-        new = with_file(whole, "chalicelib/newer.py", "")
+        new = with_file(second, "chalicelib/newer.py", "")
         deployed.replace_code(new)
         assert running(stack, functions) == {new.code_sha256}
         assert (updated(cloud), stack.template) == (before, template)
 
-    def test_code_that_does_not_work_is_taken_back_to_what_ran(self, whole, deployed, stack, functions):
+    def test_code_that_does_not_work_is_taken_back_to_what_ran(self, second, deployed, stack, functions):
         code = running(stack, functions)
         with pytest.raises(DeployError, match="The previous version runs again"):
-            deployed.replace_code(with_broken_api(whole))
+            deployed.replace_code(with_broken_api(second))
         assert running(stack, functions) == code
 
-    def test_a_whole_deployment_sees_that_other_code_runs(self, whole, deployed, cloud, stack, functions):
+    def test_a_replacement_that_stops_half_way_is_taken_back(self, second, deployed, cloud, stack, functions):
+        code = running(stack, functions)
+        fault = {
+            "service": "lambda",
+            "operation": "UpdateFunctionCode",
+            "error": "ResourceConflictException",
+            "times": 1,
+        }
+        cloud.control("POST", "/faults", {"rules": [fault]})
+        with pytest.raises(DeployError, match=r"ResourceConflictException.*The previous version runs again"):
+            deployed.replace_code(with_file(second, "chalicelib/newest.py", ""))
+        assert running(stack, functions) == code
+
+    def test_a_whole_deployment_that_fails_leaves_the_code_that_ran(self, second, deployed, stack, functions):
+        code = running(stack, functions)
+        with pytest.raises(DeployError, match="UPDATE_ROLLBACK_COMPLETE"):
+            deployed.deploy(with_resources(second, one_table_too_many))
+        assert running(stack, functions) == code != {second.code_sha256}
+
+    def test_a_whole_deployment_sees_that_other_code_runs(self, second, deployed, cloud, stack, functions):
         before = updated(cloud)
-        deployed.deploy(whole)
-        assert running(stack, functions) == {whole.code_sha256}
+        deployed.deploy(second)
+        assert running(stack, functions) == {second.code_sha256}
         assert updated(cloud) == before
 
-    def test_it_is_refused_where_more_differs(self, whole, deployed, release):
+    def test_it_is_refused_where_more_differs(self, second, deployed, release):
         with pytest.raises(DeployError, match="more than the code differs"):
             deployed.replace_code(with_file(release, "chalicelib/newer.py", ""))
 

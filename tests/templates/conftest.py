@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from sandbox.cloud.packaging import REPO, AppSource, build
+from scripts.deploy.release import Release
 
 
 def pytest_collection_modifyitems(items):
@@ -24,6 +25,14 @@ def template_file():
 @pytest.fixture(scope="session")
 def template(template_file):
     return yaml.safe_load(template_file.read_text())
+
+
+@pytest.fixture(scope="session")
+def protected_template_file(template, tmp_path_factory):
+    """The template as it is deployed to stages that keep their tables."""
+    path = tmp_path_factory.mktemp("protected") / "template.json"
+    path.write_text(Release("prod", template, b"").template("s3://bucket/code.zip", locked=True))
+    return path
 
 
 @pytest.fixture(scope="session")

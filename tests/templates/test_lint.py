@@ -18,6 +18,11 @@ def test_the_merged_template_has_no_finding(template_file):
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_the_template_of_stages_that_keep_their_tables_has_no_finding(protected_template_file):
+    done = lint(protected_template_file)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
 def test_the_templates_of_customer_accounts_have_no_finding(path):
     done = lint(path)
