@@ -13,6 +13,7 @@ from scripts.deploy.errors import DeployError
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 DONE = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+IMPORTED = {"IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
 ROLLED_BACK = {"UPDATE_ROLLBACK_COMPLETE"}
 FIRST = {None, "REVIEW_IN_PROGRESS"}
 LONGEST_SECONDS = 3600.0
@@ -71,7 +72,7 @@ def action_for(name: str, status: str | None) -> Action:
     """
     if status in FIRST:
         return Action.CREATE
-    if status in DONE | ROLLED_BACK:
+    if status in DONE | ROLLED_BACK | IMPORTED:
         return Action.UPDATE
     raise DeployError(f"stack {name} is {status}: {_advice(name, status or '')}")
 

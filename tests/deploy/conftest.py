@@ -10,7 +10,7 @@ from sandbox.cloud.testing import running_cloud
 from scripts.deploy.deployment import Deployment
 from scripts.deploy.display import Display
 
-BUCKET = "deployments"
+from .releases import BUCKET
 
 
 def pytest_collection_modifyitems(items):

@@ -10,6 +10,7 @@ import yaml
 from sandbox.cloud.packaging import REPO, AppSource, build
 from scripts.deploy.release import Release, reproducible
 
+BUCKET = "deployments"
 PACKAGES = REPO / "sandbox" / ".state" / "packages"
 
 

@@ -16,7 +16,10 @@ from .releases import this_release, with_broken_api, with_file, with_resources
 
 STAGE = "prod"
 NAME = f"drs-active-regions-{STAGE}"
+TABLE = "AWS::DynamoDB::Table"
 TABLES = 8
+ACCOUNT = {"accountId": {"S": "222222222222"}, "record": {"S": "ACCOUNT"}}
+QUICK = {"Delay": 0.1, "MaxAttempts": 300}
 MOST_PARAMETERS = 200  # CloudFormation quotas
 PARAMETERS = {"EnableTagSync": "false"}
 TAKEN = "taken"
@@ -80,7 +83,7 @@ def one_table_too_many(resources):
     after = ["InventoryWorker", "TagsWorker", "StagingWorker", "ScanStream", "APIHandler"]
     policies = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
     properties = {"TableName": TAKEN, **KEY}
-    resources["Taken"] = {"Type": "AWS::DynamoDB::Table", "DependsOn": after, **policies, "Properties": properties}
+    resources["Taken"] = {"Type": TABLE, "DependsOn": after, **policies, "Properties": properties}
 
 
 def test_a_declined_first_deployment_leaves_no_stack(deploying, cloud, release):
@@ -96,7 +99,7 @@ def test_a_first_deployment_works_and_locks_its_tables(first, cloud, stack):
     assert "CREATE_COMPLETE" in shown
     assert "BAD" not in shown
     dynamodb = cloud.hub().client("dynamodb")
-    tables = stack.resources("AWS::DynamoDB::Table").values()
+    tables = stack.resources(TABLE).values()
     assert [dynamodb.describe_table(TableName=name)["Table"]["DeletionProtectionEnabled"] for name in tables] == [
         True
     ] * TABLES
@@ -237,7 +240,7 @@ class TestLambdaOnly:
 def test_a_stack_whose_first_deployment_failed_has_to_go_first(deploying, cloud, release):
     client = cloud.hub().client("cloudformation")
     cloud.hub().client("dynamodb").create_table(TableName="taken-too", **KEY)
-    table = {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "taken-too", **KEY}}
+    table = {"Type": TABLE, "Properties": {"TableName": "taken-too", **KEY}}
     client.create_stack(StackName="failed", TemplateBody=json.dumps({"Resources": {"Table": table}}))
     deadline = time.monotonic() + 30
     failed = Stack(client, "failed")
@@ -252,13 +255,53 @@ def test_a_bucket_that_is_not_there(deploying):
         deploying(NAME, bucket="nowhere-at-all").deployment().describe()
 
 
-def test_what_a_deleted_stack_leaves(first, deployed, cloud, stack, release):
-    """The tables survive, and keep their names from being taken."""
-    tables = set(stack.resources("AWS::DynamoDB::Table").values())
+class TestDeletedStack:
+    """The tables survive, keep their names from being taken, and are adopted as docs/runbooks/deployment.md says."""
+
+    @pytest.fixture(scope="class")
+    def left(self, first, cloud, stack):
+        """The tables of the deleted stack by their logical names."""
+        tables = stack.resources(TABLE)
+        cloud.hub().client("dynamodb").put_item(TableName=tables["AccountsTable"], Item=ACCOUNT)
+        deleted(cloud)
+        return tables
+
+    def test_its_tables_are_left(self, left, cloud):
+        assert set(left.values()) <= set(cloud.hub().client("dynamodb").list_tables()["TableNames"])
+
+    def test_another_one_is_refused_and_leaves_them_alone(self, left, deployed, cloud, release):
+        with pytest.raises(DeployError, match="Table already exists"):
+            deployed.deploy(release)
+        assert set(left.values()) <= set(cloud.hub().client("dynamodb").list_tables()["TableNames"])
+
+    def test_another_one_adopts_them(self, left, deployed, cloud, stack, release):
+        deleted(cloud)
+        template = json.loads(release.template("-", locked=True))
+        tables = {name: resource for name, resource in template["Resources"].items() if resource["Type"] == TABLE}
+        adopt(cloud, {"Parameters": template["Parameters"], "Resources": tables}, left)
+        deployed.deploy(release)
+        assert stack.resources(TABLE) == left
+        assert cloud.hub().client("dynamodb").scan(TableName=left["AccountsTable"])["Items"] == [ACCOUNT]
+
+
+def deleted(cloud):
     client = cloud.hub().client("cloudformation")
     client.delete_stack(StackName=NAME)
-    client.get_waiter("stack_delete_complete").wait(StackName=NAME, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
-    assert tables <= set(cloud.hub().client("dynamodb").list_tables()["TableNames"])
-    with pytest.raises(DeployError, match="Table already exists"):
-        deployed.deploy(release)
-    assert tables <= set(cloud.hub().client("dynamodb").list_tables()["TableNames"])
+    client.get_waiter("stack_delete_complete").wait(StackName=NAME, WaiterConfig=QUICK)
+
+
+def adopt(cloud, template, tables):
+    client = cloud.hub().client("cloudformation")
+    client.create_change_set(
+        StackName=NAME,
+        ChangeSetName="adopt",
+        ChangeSetType="IMPORT",
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": "Stage", "ParameterValue": STAGE}],
+        ResourcesToImport=[
+            {"ResourceType": TABLE, "LogicalResourceId": name, "ResourceIdentifier": {"TableName": table}}
+            for name, table in tables.items()
+        ],
+    )
+    client.execute_change_set(StackName=NAME, ChangeSetName="adopt")
+    client.get_waiter("stack_import_complete").wait(StackName=NAME, WaiterConfig=QUICK)

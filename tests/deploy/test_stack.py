@@ -9,7 +9,9 @@ def test_a_stack_that_is_not_there_yet_is_made(status):
     assert action_for("s", status) is Action.CREATE
 
 
-@pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"])
+@pytest.mark.parametrize(
+    "status", ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"]
+)
 def test_a_stack_that_works_is_updated(status):
     assert action_for("s", status) is Action.UPDATE
 
