@@ -101,11 +101,12 @@ class Deployment:
         change_set = self._stack.propose(action, self._artifacts.put_template(template), wanted)
         if change_set is None:
             self._display.line("the stack is as the release wants it")
-            self._run_code(dict.fromkeys(self._function_names(), release.code_sha256))
+            if set(self._functions.running(self._function_names()).values()) != {release.code_sha256}:
+                self._agree(ask, "Its functions run other code. Replace it?")
         else:
             self._approve(change_set, ask, may_replace=may_replace)
             self._execute_or_go_back(change_set, before)
-        self._try_or_go_back(release.code_sha256, before)
+        self._finish_or_go_back(release.code_sha256, before)
         if action is Action.CREATE and release.protects_tables:
             self._lock_tables(release.template(code_uri, locked=True))
 
@@ -126,15 +127,9 @@ class Deployment:
                 "the code that runs now is not in the bucket: there would be no way back. Deploy without --lambda-only"
             )
         self._display.line(f"{len(before.code)} functions get other code; the stack's template stays as it is")
-        if not ask("Replace the code?"):
-            raise DeployError("declined; nothing was changed")
+        self._agree(ask, "Replace the code?")
         self._artifacts.put_code(release.code)
-        try:
-            self._run_code(dict.fromkeys(before.code, release.code_sha256))
-        except (BotoCoreError, ClientError) as error:
-            self._go_back(before)
-            raise DeployError(f"the code could not be replaced: {error}. The previous version runs again") from error
-        self._try_or_go_back(release.code_sha256, before)
+        self._finish_or_go_back(release.code_sha256, before)
 
     def _before(self) -> Before:
         template = self._stack.template
@@ -157,6 +152,11 @@ class Deployment:
             raise DeployError(f"no such parameter: {', '.join(unknown)}; there are: {known}")
         kept = self._stack.parameters.keys() & release.parameters
         return {**dict.fromkeys(sorted(kept)), **wanted}
+
+    @staticmethod
+    def _agree(ask: Ask, question: str) -> None:
+        if not ask(question):
+            raise DeployError("declined; nothing was changed")
 
     def _approve(self, change_set: ChangeSet, ask: Ask, *, may_replace: bool) -> None:
         self._display.step(f"{change_set.action.lower()}: {len(change_set.changes)} resources")
@@ -200,8 +200,13 @@ class Deployment:
             self._display.step(f"replacing the code of {len(names)} functions")
             self._functions.replace_code(names, place)
 
-    def _try_or_go_back(self, code_sha256: str, before: Before | None) -> None:
-        wrong = self._try(code_sha256, before.dead_letters if before else {})
+    def _finish_or_go_back(self, code_sha256: str, before: Before | None) -> None:
+        """Let every function run the release's code (the stack leaves what --lambda-only replaced), and try it."""
+        try:
+            self._run_code(dict.fromkeys(self._function_names(), code_sha256))
+            wrong = self._try(code_sha256, before.dead_letters if before else {})
+        except (BotoCoreError, ClientError) as error:
+            wrong = [f"the code could not be replaced: {error}"]
         if not wrong:
             self._display.step("deployed")
             return

@@ -64,7 +64,7 @@ class Smoke:
             code_sha256: what every function should run; None: anything.
             dead_before: what the queues of failures held before the deployment.
         """
-        yield self._until_right("functions run the new code", lambda: self._functions(code_sha256))
+        yield self._until_right("functions run the code that is meant", lambda: self._functions(code_sha256))
         yield self._until_right("GET /health", self._health)
         yield self._until_right("operation list_regions", self._operations)
         yield self._until_right("workers load and answer", self._workers)
