@@ -254,16 +254,17 @@ def test_a_bucket_that_is_not_there(deploying):
         deploying(NAME, bucket="nowhere-at-all").deployment().describe()
 
 
+@pytest.fixture(scope="module")
+def left(first, cloud, stack):
+    """The tables of the stack, which is deleted, by their logical names."""
+    tables = stack.resources(TABLE)
+    cloud.hub().client("dynamodb").put_item(TableName=tables["AccountsTable"], Item=ACCOUNT)
+    deleted(cloud)
+    return tables
+
+
 class TestDeletedStack:
     """The tables survive, keep their names from being taken, and are adopted as docs/runbooks/deployment.md says."""
-
-    @pytest.fixture(scope="class")
-    def left(self, first, cloud, stack):
-        """The tables of the deleted stack by their logical names."""
-        tables = stack.resources(TABLE)
-        cloud.hub().client("dynamodb").put_item(TableName=tables["AccountsTable"], Item=ACCOUNT)
-        deleted(cloud)
-        return tables
 
     def test_its_tables_are_left(self, left, cloud):
         assert set(left.values()) <= set(cloud.hub().client("dynamodb").list_tables()["TableNames"])
