@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from scripts.deploy.errors import DeployError
 from scripts.deploy.functions import FUNCTION
+from scripts.deploy.smoke import RULE, Smoke
 from scripts.deploy.stack import Stack
 
 from .releases import this_release, with_broken_api, with_file, with_resources
@@ -108,6 +110,57 @@ def test_a_first_deployment_works_and_locks_its_tables(first, cloud, stack):
     assert stack.parameters["Stage"] == STAGE
     with pytest.raises(ClientError, match="protected"):
         dynamodb.delete_table(TableName=next(iter(tables)))
+
+
+@contextmanager
+def event_source_off(cloud, stack):
+    client, identifier = cloud.hub().client("lambda"), min(stack.resources("AWS::Lambda::EventSourceMapping").values())
+    client.update_event_source_mapping(UUID=identifier, Enabled=False)
+    yield
+    client.update_event_source_mapping(UUID=identifier, Enabled=True)
+
+
+@contextmanager
+def schedule_off(cloud, stack):
+    client, rule = cloud.hub().client("events"), stack.resources(RULE)["InventoryScheduleInventoryScheduleEvent"]
+    client.disable_rule(Name=rule)
+    yield
+    client.enable_rule(Name=rule)
+
+
+@contextmanager
+def a_dead_letter(cloud, stack):
+    client, url = cloud.hub().client("sqs"), stack.outputs["StreamFailuresUrl"]
+    client.send_message(QueueUrl=url, MessageBody="{}")
+    yield
+    client.purge_queue(QueueUrl=url)
+
+
+@contextmanager
+def a_setting_is_missing(cloud, stack):
+    client, name = cloud.hub().client("lambda"), stack.resources(FUNCTION)["TagsWorker"]
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    left = {key: value for key, value in variables.items() if key != "RUNS_TABLE"}
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": left})
+    yield
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+
+@pytest.mark.parametrize(
+    ("broken", "name"),
+    [
+        (event_source_off, "event sources are enabled"),
+        (schedule_off, "schedules are as the parameters say"),
+        (a_dead_letter, "no new dead letters"),
+        (a_setting_is_missing, "workers load and answer"),
+    ],
+)
+def test_the_smoke_test_finds_what_is_broken(first, cloud, stack, broken, name):
+    smoke = Smoke(cloud.hub(), stack, patience_seconds=0.5)
+    before = smoke.dead_letters()
+    with broken(cloud, stack):
+        wrong = [check.name for check in smoke.checks(None, before) if check.wrong]
+    assert wrong == [name]
 
 
 def test_the_same_again_changes_nothing(deployed, cloud, release):
