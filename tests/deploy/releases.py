@@ -23,9 +23,11 @@ def this_release(stage):
 def with_file(release, name, text):
     """Return the release with a file of its package added or replaced."""
     changed = io.BytesIO()
+    folder, _, module = name.removesuffix(".py").rpartition("/")
+    bytecode = f"{folder}/__pycache__/{module}"
     with zipfile.ZipFile(io.BytesIO(release.code)) as old, zipfile.ZipFile(changed, "w") as new:
         for entry in old.infolist():
-            if entry.filename != name:
+            if entry.filename != name and not entry.filename.startswith(f"{bytecode}."):
                 new.writestr(entry, old.read(entry))
         new.writestr(name, text)
     return replace(release, code=reproducible(changed.getvalue()))
