@@ -46,9 +46,17 @@ def first(deploying, release):
 
 
 @pytest.fixture(scope="module")
-def second(release):
-    """The version that the first update brings."""
-    return with_resources(with_file(release, "chalicelib/second.py", ""), longer_kept)
+def update(first, deploying, release):
+    """The first update: other code, a parameter, an attribute of a queue."""
+    made = deploying(NAME)
+    made.deploy(second_version(release), {"ProbeIntervalMinutes": "30"})
+    return made
+
+
+@pytest.fixture(scope="module")
+def second(update, release):
+    """The version that the first update brought."""
+    return second_version(release)
 
 
 @pytest.fixture
@@ -79,6 +87,10 @@ def updated(cloud):
 
 def longer_kept(resources):
     resources["InventoryWork"]["Properties"]["MessageRetentionPeriod"] = 1209600
+
+
+def second_version(release):
+    return with_resources(with_file(release, "chalicelib/second.py", ""), longer_kept)
 
 
 def one_table_too_many(resources):
@@ -195,9 +207,8 @@ def test_an_unknown_parameter_is_refused_by_name(deployed, release):
         deployed.deploy(release, {"EnableEverything": "true"})
 
 
-def test_an_update_shows_and_changes_what_differs_and_keeps_the_other_parameters(deployed, stack, functions, second):
-    deployed.deploy(second, {"ProbeIntervalMinutes": "30"})
-    shown = deployed.shown.getvalue()
+def test_an_update_shows_and_changes_what_differs_and_keeps_the_other_parameters(update, second, stack, functions):
+    shown = update.shown.getvalue()
     assert "MessageRetentionPeriod" in shown
     assert running(stack, functions) == {second.code_sha256}
     assert (stack.parameters["ProbeIntervalMinutes"], stack.parameters["EnableTagSync"]) == ("30", "false")
@@ -211,8 +222,13 @@ def test_tables_are_not_replaced_unless_that_is_meant(deployed, cloud, release):
     assert updated(cloud) == before
 
 
-def test_an_update_that_fails_is_rolled_back_by_cloudformation(deployed, cloud, stack, functions, release):
+@pytest.fixture(scope="module")
+def taken(cloud):
     cloud.hub().client("dynamodb").create_table(TableName=TAKEN, **KEY)
+
+
+@pytest.mark.usefixtures("taken", "second")
+def test_an_update_that_fails_is_rolled_back_by_cloudformation(deployed, stack, functions, release):
     code, template, parameters = running(stack, functions), stack.template, stack.parameters
     failing = with_resources(with_file(release, "chalicelib/failing.py", ""), one_table_too_many)
     with pytest.raises(DeployError, match="UPDATE_ROLLBACK_COMPLETE") as failure:
@@ -222,7 +238,7 @@ def test_an_update_that_fails_is_rolled_back_by_cloudformation(deployed, cloud, 
     assert (stack.template, stack.parameters) == (template, parameters)
 
 
-def test_a_version_that_does_not_work_is_taken_back(deployed, cloud, stack, functions, release):
+def test_a_version_that_does_not_work_is_taken_back(second, deployed, cloud, stack, functions, release):
     code, template, parameters = running(stack, functions), stack.template, stack.parameters
     broken = with_resources(
         with_broken_api(release), lambda resources: resources["InventoryWork"]["Properties"].update(DelaySeconds=7)
@@ -269,14 +285,16 @@ class TestLambdaOnly:
             deployed.replace_code(with_file(second, "chalicelib/newest.py", ""))
         assert running(stack, functions) == code
 
+    @pytest.mark.usefixtures("taken")
     def test_a_whole_deployment_that_fails_leaves_the_code_that_ran(self, second, deployed, stack, functions):
+        deployed.replace_code(with_file(second, "chalicelib/other.py", ""))
         code = running(stack, functions)
         with pytest.raises(DeployError, match="UPDATE_ROLLBACK_COMPLETE"):
             deployed.deploy(with_resources(second, one_table_too_many))
         assert running(stack, functions) == code != {second.code_sha256}
 
     def test_a_whole_deployment_brings_its_own_code(self, second, deployed, stack, functions):
-        assert running(stack, functions) != {second.code_sha256}
+        deployed.replace_code(with_file(second, "chalicelib/another.py", ""))
         deployed.deploy(second, {"ProbeIntervalMinutes": "45"})
         assert running(stack, functions) == {second.code_sha256}
 
