@@ -48,9 +48,18 @@ def main() -> int:
 
 
 def audit(files: list[Path]) -> Audit:
-    """Return what pip-audit says of the pinned requirements in `files`."""
+    """Return what pip-audit says of the pinned requirements in `files`, each an environment of its own."""
+    audits = [_audit(file) for file in files]
+    return Audit(
+        sorted({line for one in audits for line in one.vulnerable}),
+        [line for one in audits for line in one.unknown],
+        sum(one.checked for one in audits),
+    )
+
+
+def _audit(file: Path) -> Audit:
     command = [sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off"]
-    command += ["--no-deps", "--disable-pip", *(part for file in files for part in ("-r", str(file)))]
+    command += ["--no-deps", "--disable-pip", "-r", str(file)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)  # noqa: S603
     except subprocess.TimeoutExpired:

@@ -15,4 +15,4 @@ def pauses(tries: int) -> Iterator[float]:
     if tries:
         yield 0.0
     for number in range(tries - 1):
-        yield uniform(0, min(LONGEST_SECONDS, FIRST_SECONDS * 2**number))  # noqa: S311  no secret
+        yield uniform(0, min(LONGEST_SECONDS, FIRST_SECONDS * 2**number))  # noqa: S311  no secret  # nosec B311

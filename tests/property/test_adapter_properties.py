@@ -133,15 +133,9 @@ def test_pauses_are_as_many_as_tries_and_bounded(tries):
 
 # --- values in tables ---
 
+FLOATS = st.floats(1e-100, 1e100) | st.floats(-1e100, -1e-100)  # DynamoDB numbers: 1E-130 to 9.9E+125
 TABLE_VALUES = st.recursive(
-    st.none()
-    | st.text()
-    | st.booleans()
-    | st.integers(-(10**37), 10**37)
-    | st.binary(max_size=20)
-    # DynamoDB numbers: 1E-130 to 9.9E+125
-    | st.floats(1e-100, 1e100)
-    | st.floats(-1e100, -1e-100),
+    st.none() | st.text() | st.booleans() | st.integers(-(10**37), 10**37) | st.binary(max_size=20) | FLOATS,
     lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(), values, max_size=4),
 )
 

@@ -1,6 +1,8 @@
 """What the dependency audit makes of pip-audit's answers."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,20 @@ def test_what_was_not_looked_up_does_not_count_as_sound():
 @pytest.mark.parametrize("text", ["", "Traceback", "[]", "{}"])
 def test_no_report_is_no_clean_report(text):
     assert audit.read(text, "first\nConnectionError: no way") == audit.Audit([], ["ConnectionError: no way"], 0)
+
+
+def test_each_file_is_an_environment_of_its_own(monkeypatch):
+    """Two files may pin one package to two versions; pip-audit takes that for a mistake in a single one."""
+    asked = []
+
+    def run(command, **_):
+        asked.append(command[command.index("-r") + 1 :])
+        return subprocess.CompletedProcess(command, 1, answer(WEAK, SKIPPED), "")
+
+    monkeypatch.setattr(audit.subprocess, "run", run)
+    found = audit.audit([Path("requirements.txt"), Path("requirements-dev.txt")])
+    assert asked == [["requirements.txt"], ["requirements-dev.txt"]]
+    assert found == audit.Audit(["weak 1.0: PYSEC-1, mended in 1.1"], ["skipped: not found"] * 2, 2)
 
 
 @pytest.mark.parametrize(
