@@ -4,6 +4,7 @@ import json
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from boto3.dynamodb.types import TypeSerializer
 
@@ -172,6 +173,7 @@ class Stack:
     def name(self, logical):
         return self.cloud.outputs.resources[logical]
 
+    @cache  # noqa: B019  lives as long as the session
     def table(self, logical):
         return self._tables.Table(self.name(logical))
 

@@ -74,7 +74,7 @@ def wakes_itself_for_what_was_asked_for_meanwhile(world, function):
     world.start("registered" if function == "inventory-worker" else "scanned")
     purge(world, QUEUES[function])
     slow = {"inventory-worker": "DescribeSourceServers", "staging-worker": "ListExtensibleSourceServers"}
-    world.stack.fault(operation=slow.get(function, "TagResource"), latencySeconds=0.5)
+    world.stack.fault(operation=slow.get(function, "TagResource"), latencySeconds=0.25)
     with ThreadPoolExecutor(1) as pool:
         work = world.want(function)
         body = json.dumps({"kind": WORKERS[function], "accountId": TARGET, "region": REGION})

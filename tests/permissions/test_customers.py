@@ -82,8 +82,10 @@ def allowed(session, action):
 @pytest.mark.parametrize(("function", "role"), SESSIONS)
 def test_it_may_do_there_what_it_needs_and_nothing_else(world, enter, function, role):
     world.start("scanned")
+    world.plant()
     session = enter(function, role)
     assert {action for action in ACTIONS if allowed(session, action)} == set(SESSIONS[function, role])
+    world.plant()
 
 
 @pytest.mark.parametrize(("function", "role", "action", "name"), NEEDED)

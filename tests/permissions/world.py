@@ -3,7 +3,7 @@
 import json
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import count
 from time import time
 from urllib.parse import urlencode
@@ -50,8 +50,10 @@ class World:
         self.cloud = cloud
         self.stack = deployed or Stack(cloud)
         self.iam = cloud.hub().client("iam")
+        self.dynamodb = cloud.hub().client("dynamodb")
         self.states = {}
         self._ids = count(1)
+        self._planted = False
 
     # --- states ---
 
@@ -79,6 +81,7 @@ class World:
 
     def plant(self):
         """Bring the customers' DRS and EC2 into their first state: one agent in the target, two in the staging."""
+        self._planted = True
         self.cloud.control("POST", "/reset")
         for account_id in (TARGET, STAGING):
             regions = {REGION: {"initialised": True}}
@@ -98,7 +101,8 @@ class World:
 
     def start(self, state):
         """Bring everything into a state that was kept."""
-        self.plant()
+        if not self._planted:
+            self.plant()
         for table, wanted in self.states[state].items():
             now = {self._key(table, item): item for item in self.stack.items(table)}
             with self.stack.table(table).batch_writer() as batch:
@@ -153,6 +157,7 @@ class World:
         Raises:
             Failed: where it could not work it off.
         """
+        self._planted = False  # workers change DRS
         record = {
             "messageId": str(next(self._ids)),
             "receiptHandle": receipt,
@@ -234,7 +239,7 @@ class World:
         """Deny an action to a role of customers' accounts for a while."""
         statement = {"Effect": "Deny", "Action": action, "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        clients = [self.cloud.session(account_id).client("iam") for account_id in account_ids]
+        clients = [self._iam_of(account_id) for account_id in account_ids]
         for iam in clients:
             iam.put_role_policy(RoleName=role, PolicyName="denied", PolicyDocument=document)
         try:
@@ -242,6 +247,10 @@ class World:
         finally:
             for iam in clients:
                 iam.delete_role_policy(RoleName=role, PolicyName="denied")
+
+    @cache  # noqa: B019  lives as long as the session
+    def _iam_of(self, account_id):
+        return self.cloud.session(account_id).client("iam")
 
     def tags_in_drs(self, account_id, server):
         return self._in_drs(account_id)[server]["tags"]
@@ -343,8 +352,7 @@ class World:
 
     def _typed(self, table, *key):
         names = dict(zip(KEYS[table], ({"S": part} for part in key), strict=True))
-        client = self.cloud.hub().client("dynamodb")
-        return client.get_item(TableName=self.stack.name(table), Key=names)["Item"]
+        return self.dynamodb.get_item(TableName=self.stack.name(table), Key=names)["Item"]
 
 
 def _without(statements, action, arn):
