@@ -126,8 +126,11 @@ class Deployment:
             raise DeployError(
                 "the code that runs now is not in the bucket: there would be no way back. Deploy without --lambda-only"
             )
-        self._display.line(f"{len(before.code)} functions get other code; the stack's template stays as it is")
-        self._agree(ask, "Replace the code?")
+        if set(before.code.values()) == {release.code_sha256}:
+            self._display.line("the functions run this code already")
+        else:
+            self._display.line(f"{len(before.code)} functions get other code; the stack's template stays as it is")
+            self._agree(ask, "Replace the code?")
         self._artifacts.put_code(release.code)
         self._finish_or_go_back(release.code_sha256, before)
 
