@@ -1,6 +1,7 @@
 """The work queues: wake-up calls out, messages that do not parse to the dead-letter queue."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from ..domain.work import WorkKind, WorkMessage
 from ..errors import DrsActiveRegionsError
@@ -8,6 +9,7 @@ from .dynamodb import chunks
 from .sessions import hub_client
 
 SEND_LIMIT = 10  # SQS: entries per SendMessageBatch
+SENDS_AT_ONCE = 8
 
 
 class WorkQueue:
@@ -23,7 +25,7 @@ class WorkQueue:
         self._dead_letter_url = dead_letter_url
 
     def send(self, messages: Iterable[WorkMessage]) -> None:
-        """Send `messages`, in batches.
+        """Send `messages`, in batches, several at once.
 
         Raises:
             DrsActiveRegionsError: where SQS took some of them only. Their work comes due again by itself.
@@ -31,9 +33,9 @@ class WorkQueue:
         by_kind: dict[WorkKind, list[WorkMessage]] = {}
         for message in messages:
             by_kind.setdefault(message.kind, []).append(message)
-        for kind, some in by_kind.items():
-            for batch in chunks(some, SEND_LIMIT):
-                self._send_batch(self._urls[kind], batch)
+        batches = [(self._urls[kind], batch) for kind, some in by_kind.items() for batch in chunks(some, SEND_LIMIT)]
+        with ThreadPoolExecutor(SENDS_AT_ONCE) as pool:
+            list(pool.map(lambda batch: self._send_batch(*batch), batches))
 
     def bury(self, body: str, kind: WorkKind, reason: str) -> None:
         """Put a message of the queue of `kind` into the dead-letter queue, with the reason as an attribute."""
