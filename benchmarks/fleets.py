@@ -60,6 +60,7 @@ class Shape(NamedTuple):
 
 
 F, M, L = Shape("F", 12), Shape("M", 50, extending=False, tagged=True), Shape("L", 300, extending=False)
+WIDE = Shape("L without its servers", 300, 1, extending=False, tagged=True)
 SMALL, SMALLER = Shape("S", 6, 10), Shape("XS", 2, 10)
 
 

@@ -35,13 +35,12 @@ class Cost(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """A quiet cycle of a fleet, and one in which `CHANGES` servers changed; `planning` is the seconds of its tick."""
+    """A quiet cycle of a fleet, and one in which `CHANGES` servers changed."""
 
     active_scopes: int
     servers: int
     steady: Cost
     changed: Cost
-    planning: float
 
 
 def grown(shape: Shape) -> Growth:
@@ -58,10 +57,10 @@ def grown(shape: Shape) -> Growth:
         world.run()
         say(f"{shape.name}, tables in memory: a quiet cycle, and one with {CHANGES} changes")
         steady = world.run()
-        planning = world.planning
         world.drs.changed = {server["sourceServerID"] for server in list(fleet.servers(fleet.active[0]))[:CHANGES]}
         changed = world.run()
-    return Growth(shape.active_scopes, shape.active_scopes * shape.servers_per_scope, steady, changed, planning)
+    servers = shape.active_scopes * shape.servers_per_scope
+    return Growth(shape.active_scopes, servers, steady, changed)
 
 
 class FleetWorld(World):
@@ -77,7 +76,6 @@ class FleetWorld(World):
             setattr(self, name, self.wired(type(getattr(self, name)), **rewired.get(name, {})))
         for account in fleet.accounts:
             self.add_account(account.account_id, AccountKind.STAGING if account.target else AccountKind.TARGET)
-        self.planning = 0.0
 
     def run(self) -> Cost:
         """Let an inventory schedule fire and its work be done; return what that cost."""
@@ -85,7 +83,6 @@ class FleetWorld(World):
         made, self.work_states.writes, self.writer.transactions = self.calls.of("drs") + self.calls.of("ec2"), 0, []
         started = time.perf_counter()
         self.tick()
-        self.planning = time.perf_counter() - started
         messages: list[WorkMessage] = self.queue.messages
         self.queue.messages = []
         for message in messages:

@@ -74,6 +74,16 @@ def growing(shape: Shape) -> Phases:
         return tell.phases
 
 
+def planning(shape: Shape) -> Phases:
+    """One tick that plans every scope, as the first one of a new deployment does."""
+    with _teller(shape) as tell:
+        say(f"{shape.name}: a tick that plans {tell.lab.fleet.scopes:,} scopes")
+        with tell.phase("tick"):
+            tell.lab.tick(WorkKind.INVENTORY)
+            tell.messages = len(tell.lab.waiting(WorkKind.INVENTORY))
+        return tell.phases
+
+
 def racing(shape: Shape, ready: Barrier) -> list[tuple[float, float, int]]:
     """Quiet inventory cycles at latency, of a part of a fleet, beside its other parts.
 
