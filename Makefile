@@ -67,6 +67,7 @@ check: .venv/.installed .venv-checkov/.installed ## formats, lints, types, impor
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m scripts.openapi --check docs/openapi.json
+	@$(BIN)/python -m scripts.scaling --check docs/scaling.md
 	@$(BIN)/python -m scripts.permissions --check docs/permissions.md
 	@$(BIN)/python -m sandbox.cloud template --out build/template.yaml
 	@$(BIN)/cfn-lint build/template.yaml infra/*.yaml
