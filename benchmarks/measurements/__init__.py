@@ -4,4 +4,15 @@ Each module has `TITLE`, `KEYS` (what it answers for; a pattern may end in `*`),
 small profile), and `run(context) -> dict[str, Figure]`.
 """
 
-MEASUREMENTS: tuple[str, ...] = ("calls", "writes", "hours", "times", "growth", "cold_start", "package")
+MEASUREMENTS: tuple[str, ...] = (
+    "calls",
+    "writes",
+    "hours",
+    "times",
+    "growth",
+    "cold_start",
+    "package",
+    "queries",
+    "latency",
+    "memory",
+)
