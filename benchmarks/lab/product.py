@@ -156,7 +156,7 @@ class Laboratory:
         _require_success(workers[kind](_sqs_event(bodies), _context()))
 
     def _wire(self) -> None:
-        from chalicelib import bootstrap, events, observability, settings  # noqa: PLC0415  as Lambda does, with the environment set
+        from chalicelib import bootstrap, events, observability, settings  # noqa: PLC0415  as Lambda does
         from chalicelib.events import queues, schedules, streams  # noqa: F401, PLC0415
 
         bootstrap.time = SimpleNamespace(time=self.now)  # type: ignore[assignment]  # hours pass in seconds here

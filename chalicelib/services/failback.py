@@ -51,4 +51,5 @@ class Failback:
         if not arn:
             return None
         region, server_id = arn.split(":")[3], arn.rpartition("/")[2]
-        return self._inventory.read([(server_id, region)]).get(server_id)
+        rows = self._inventory.of_server(server_id)
+        return next((row for row in rows if row.replication_region == region), None)
