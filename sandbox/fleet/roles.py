@@ -43,7 +43,12 @@ def writer_arn(account: FleetAccount) -> str | None:
 
 def _deploy(account: FleetAccount, cloud: SandboxCloud, body: str) -> None:
     client: Any = cloud.session(account.account_id).client("cloudformation")
-    parameters = {"HubAccountId": cloud.outputs.hub_account, "ExternalId": account.external_id, "Kind": account.kind}
+    parameters = {
+        "HubAccountId": cloud.outputs.hub_account,
+        "HubRolePath": cloud.outputs.stack["RolePath"],
+        "ExternalId": account.external_id,
+        "Kind": account.kind,
+    }
     client.create_stack(
         StackName=STACK,
         TemplateBody=body,

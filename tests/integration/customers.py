@@ -39,7 +39,8 @@ class Customers:
     def create_roles(self, account_id, kind):
         """Deploy the template that customers deploy."""
         client = self._cloud.session(account_id).client("cloudformation")
-        values = {"HubAccountId": HUB, "ExternalId": external_id(account_id), "Kind": kind}
+        path = self._cloud.outputs.stack["RolePath"]
+        values = {"HubAccountId": HUB, "HubRolePath": path, "ExternalId": external_id(account_id), "Kind": kind}
         client.create_stack(
             StackName="drs-active-regions-roles",
             TemplateBody=ROLES_TEMPLATE.read_text(),
