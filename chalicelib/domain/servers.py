@@ -220,8 +220,11 @@ def ec2_facts(instance: Mapping[str, Any] | None, facts: DrsFacts) -> Ec2Facts:
     """Return what `instance`, one of DescribeInstances (None: it was not found), says of the server of `facts`."""
     if facts.source_instance_id is None:
         return Ec2Facts(instance_state=InstanceState.ON_PREMISES)
-    if instance is None:
-        return Ec2Facts(instance_state=InstanceState.NOT_FOUND)
+    return instance_facts(instance) if instance is not None else Ec2Facts(instance_state=InstanceState.NOT_FOUND)
+
+
+def instance_facts(instance: Mapping[str, Any]) -> Ec2Facts:
+    """Return what `instance`, one of DescribeInstances, says of the server that runs on it."""
     return Ec2Facts(
         instance_state=InstanceState.FOUND,
         instance_type=instance.get("InstanceType"),

@@ -4,7 +4,7 @@ A steady scan reads one item (the scope's telemetry) and writes two (telemetry, 
 write is fenced by the epoch, and writing the same content again changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from ..domain.failback import events_after
 from ..domain.history import Event, EventKind
 from ..domain.history import trimmed as trimmed_history
 from ..domain.leases import Lease, Outcome, Taken, inventory_due
+from ..domain.packing import Packed
 from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.results import Problem, WorkResult, trimmed
@@ -34,6 +35,7 @@ from ..domain.servers import (
     content_hash,
     drs_facts,
     ec2_facts,
+    instance_facts,
     telemetry,
 )
 from ..domain.topology import Topology
@@ -51,17 +53,27 @@ MOST_CONTINUATIONS = 2  # further invocations of a scan that ran out of time, be
 class Listing(NamedTuple):
     """What DRS said of every server of a scope, by ID, and what EC2 said of their instances."""
 
-    facts: dict[str, DrsFacts]
+    facts: dict[str, Packed[DrsFacts]]
     entries: dict[str, Telemetry]
     looked_up: LookedUp
 
 
 class Listed(NamedTuple):
-    """What one scan found of one server; `ec2` is None where EC2 could not be asked."""
+    """What one scan found of one server, put away small; `ec2` is None where EC2 could not be asked."""
 
-    drs: DrsFacts
-    ec2: Ec2Facts | None
+    packed_drs: Packed[DrsFacts]
+    packed_ec2: Packed[Ec2Facts] | None
     entry: Telemetry
+
+    @property
+    def drs(self) -> DrsFacts:
+        """What DRS says of it."""
+        return self.packed_drs.open()
+
+    @property
+    def ec2(self) -> Ec2Facts | None:
+        """What EC2 says of its instance."""
+        return self.packed_ec2.open() if self.packed_ec2 else None
 
 
 class Known(NamedTuple):
@@ -159,15 +171,15 @@ class InventorySync:
         scope = lease.work.scope
         if previous is not None and previous.failing:
             self._drs.look(account, scope.region)
-        facts, entries = {}, {}
+        facts: dict[str, Packed[DrsFacts]] = {}
+        entries: dict[str, Telemetry] = {}
         with LookUps(lambda origin, instances: self._instances(lease, account, origin, instances)) as look_ups:
             for wire in self._drs.source_servers(account, scope.region):
                 if self._clock() > lease.stop_at:
                     raise OutOfTime(f"DRS of {scope.account_id} in {scope.region}: no time left to list its servers")
-                server = wire["sourceServerID"]
-                facts[server] = drs_facts(wire, scope)
-                entries[server] = telemetry(wire, facts[server])
-                look_ups.add(facts[server])
+                server, drs = wire["sourceServerID"], drs_facts(wire, scope)
+                facts[server], entries[server] = Packed(drs), telemetry(wire, drs)
+                look_ups.add(drs)
             return Listing(facts, entries, look_ups.finish())
 
     def _remove(self, lease: Lease, account: Account | None, mark: object) -> WorkResult:
@@ -258,9 +270,10 @@ class InventorySync:
             why = f"origin account {account_id} is not registered: register it as a source account"
             return AccessDenied(why, "NOT_REGISTERED")
         try:
-            return dict(self._ec2.instances(owner, region, instance_ids))
+            found = self._ec2.instances(owner, region, instance_ids)
         except ServiceError as error:
             return error
+        return {name: Packed(instance_facts(instance)) for name, instance in found.items()}
 
     def _topologies(
         self, lease: Lease, account: Account, servers: dict[str, DrsFacts], rows: dict[str, ServerRow]
@@ -326,15 +339,21 @@ def failed_record(
 
 
 def _complete_record(scope: Scope, listed: Iterable[Listed], now: datetime, epoch: int) -> ScanRecord:
-    servers = [found.drs for found in listed]
+    servers = replicating = extended = agents = 0
+    for found in listed:
+        drs = found.drs
+        servers += 1
+        replicating += drs.replication_state == CONTINUOUS
+        extended += drs.extended
+        agents += not drs.extended and drs.replication_state not in NOT_REPLICATING
     return ScanRecord(
         region=scope.region,
         account_id=scope.account_id,
         state=ScopeState.AVAILABLE,
-        server_count=len(servers),
-        replicating_count=sum(drs.replication_state == CONTINUOUS for drs in servers),
-        extended_count=sum(drs.extended for drs in servers),
-        agent_count=sum(not drs.extended and drs.replication_state not in NOT_REPLICATING for drs in servers),
+        server_count=servers,
+        replicating_count=replicating,
+        extended_count=extended,
+        agent_count=agents,
         last_checked=now,
         last_success=now,
         epoch=epoch,
@@ -343,16 +362,23 @@ def _complete_record(scope: Scope, listed: Iterable[Listed], now: datetime, epoc
 
 def _listed(listing: Listing, known: Known) -> dict[str, Listed]:
     """Return what was found of each server; what EC2 could not be asked stays as it was known."""
-    instances, listed = listing.looked_up.instances, {}
-    for server, drs in listing.facts.items():
-        before, origin = known.servers.get(server), origin_of(drs)
-        asked = drs.source_instance_id is None or origin in instances
-        ec2 = ec2_facts(instances.get(origin, {}).get(drs.source_instance_id or ""), drs) if asked else None
-        ec2_hash = content_hash(ec2) if ec2 else before.ec2_hash if before else ""
+    listed = {}
+    for server, packed in listing.facts.items():
+        before = known.servers.get(server)
+        ec2 = _ec2_of(packed.open(), listing.looked_up.instances)
+        ec2_hash = content_hash(ec2.open()) if ec2 else before.ec2_hash if before else ""
         complete = before.topology_complete if before else True
         entry = listing.entries[server]._replace(ec2_hash=ec2_hash, topology_complete=complete)
-        listed[server] = Listed(drs, ec2, entry)
+        listed[server] = Listed(packed, ec2, entry)
     return listed
+
+
+def _ec2_of(drs: DrsFacts, instances: Mapping[Origin | None, Instances]) -> Packed[Ec2Facts] | None:
+    """Return what EC2 says of a server's instance; None where its origin did not answer."""
+    origin = origin_of(drs)
+    if drs.source_instance_id is not None and origin not in instances:
+        return None
+    return instances.get(origin, {}).get(drs.source_instance_id or "") or Packed(ec2_facts(None, drs))
 
 
 def _topology_known(row: ServerRow | None) -> bool:

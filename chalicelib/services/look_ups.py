@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
+from ..domain.packing import Packed
 from ..domain.results import Problem
-from ..domain.servers import DrsFacts
+from ..domain.servers import DrsFacts, Ec2Facts
 from ..errors import ServiceError
 
 AT_ONCE = 4
@@ -13,7 +14,7 @@ INSTANCES_PER_LOOK_UP = 200  # EC2: values per filter; so that looking up early 
 
 Origin = tuple[str, str]
 """The account and region that a machine runs in."""
-Instances = dict[str, dict[str, Any]]
+Instances = dict[str, Packed[Ec2Facts]]
 
 
 class LookedUp(NamedTuple):

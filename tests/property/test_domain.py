@@ -19,6 +19,7 @@ from chalicelib.domain.extension import (
 )
 from chalicelib.domain.leases import inventory_due
 from chalicelib.domain.pace import Pace
+from chalicelib.domain.packing import Packed
 from chalicelib.domain.regions import RegionStatus, ScanRecord, ScopeState, fold
 from chalicelib.domain.scopes import Scope, stable_fraction
 from chalicelib.domain.servers import DrsFacts, content_hash, drs_facts, lag_band, telemetry
@@ -332,6 +333,13 @@ def test_telemetry_survives_its_item(scope, epoch, servers):
     kept = ScopeTelemetry(scope, epoch, "2026-03-01T12:00:00.000Z", servers)
     item = unmarshal(marshal(telemetry_table.to_item(kept)))
     assert telemetry_table.from_item(item) == kept
+
+
+@given(some.drs_facts)
+def test_facts_that_were_put_away_are_equal(facts):
+    kept = Packed(facts).open()
+    assert kept == facts
+    assert content_hash(kept) == content_hash(facts)
 
 
 @given(some.scan_records)
