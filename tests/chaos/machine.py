@@ -34,7 +34,7 @@ from .disruptions import (
     Invocation,
     Switchboard,
 )
-from .model import ACCOUNTS, MEMBERSHIPS, ORIGINS, SCOPES, WITH_DRS, Model, registered
+from .model import ACCOUNTS, MEMBERSHIPS, ORIGINS, SCOPES, Model, registered
 from .product import Product
 from .report import REPORT
 from .sqs import Message
@@ -49,6 +49,7 @@ RUNS = int(os.environ.get("CHAOS_RUNS", RUNS_IN_THE_SUITE))
 numbers = st.integers(0, 2**10)
 kinds = st.sampled_from(WorkKind)
 regions = st.sampled_from(DRS_REGIONS)
+places = st.sampled_from(["scope", "account", "region"])
 scopes = st.sampled_from(SCOPES)
 
 
@@ -89,13 +90,16 @@ class Chaos(RuleBasedStateMachine):
 
     # --- the beginning: one target, its staging account, some servers ---
 
-    @initialize(seed=numbers)
-    def begins(self, seed: int) -> None:
+    @initialize(seed=numbers, known=st.booleans())
+    def begins(self, seed: int, known: bool) -> None:
         for account_id in (TARGET, STAGING, SOURCE):
             self.registers(account_id)
         self.becomes_member((TARGET, STAGING))
-        for place in range(seed % 4):
-            self.model.appears(SCOPES[(seed + place) % len(SCOPES)], ORIGINS[place % len(ORIGINS)])
+        for place in range(1 + seed % 4):
+            scope = Scope((TARGET, STAGING)[place % 2], DRS_REGIONS[seed // 4 % 3])
+            self.model.appears(scope, ORIGINS[place % len(ORIGINS)])
+        if known:
+            self.product.drain()
 
     # --- customers ---
 
@@ -218,20 +222,15 @@ class Chaos(RuleBasedStateMachine):
         shard = self.world.scans.shards[region]
         shard.records[shard.position :] = reversed(shard.records[shard.position :])
 
-    @rule(pause=st.sampled_from([0, 300, 900, 3700]), what=of_a_cycle)
+    @rule(pause=st.sampled_from([300, 900, 1801, 3700]), what=of_a_cycle)
     def a_cycle_goes_by(self, pause: int, what: list[Disruption]) -> None:
         self.step(what)
-        self.world.clock.advance(pause)
-        for kind in WorkKind:
-            self.product.tick(kind)
-        self.product.drain()
+        self.go_by(pause, list(WorkKind))
 
     @rule(kind=kinds, pause=st.sampled_from([300, 900, 1801]), what=of_a_cycle)
     def one_kind_of_work_comes_due(self, kind: WorkKind, pause: int, what: list[Disruption]) -> None:
         self.step(what)
-        self.world.clock.advance(pause)
-        self.product.tick(kind)
-        self.product.drain()
+        self.go_by(pause, [kind])
 
     @rule(what=of_a_cycle)
     def everything_is_delivered(self, what: list[Disruption]) -> None:
@@ -251,10 +250,16 @@ class Chaos(RuleBasedStateMachine):
         self.step()
         self.model.bad_records.append(self.world.scans.spoil(region))
 
-    @rule(place=st.sampled_from([*SCOPES, *WITH_DRS, *DRS_REGIONS]), number=numbers)
-    def the_weather_turns(self, place: Any, number: int) -> None:
+    @rule(number=numbers, wide=places)
+    def the_weather_turns(self, number: int, wide: str) -> None:
         self.step()
-        self.switchboard.weather[place] = number
+        self.turn(number, wide)
+
+    @rule(number=numbers, wide=places, what=of_a_cycle)
+    def a_cycle_goes_by_in_bad_weather(self, number: int, wide: str, what: list[Disruption]) -> None:
+        self.step(what)
+        self.turn(number, wide)
+        self.go_by(900, list(WorkKind))
 
     @rule()
     def the_weather_clears(self) -> None:
@@ -312,6 +317,20 @@ class Chaos(RuleBasedStateMachine):
         if disruption.what in (OTHERS, OVERTAKEN):
             self.others_work(number)
 
+    def turn(self, number: int, wide: str) -> None:
+        """Have a scope, an account or a whole region throttle, deny or fail, until the weather clears."""
+        scopes = [server.scope for server in self.model.servers()] or SCOPES
+        scope = scopes[number % len(scopes)]
+        place = {"scope": scope, "account": scope.account_id, "region": scope.region}[wide]
+        self.switchboard.weather[place] = number // 7
+
+    def go_by(self, seconds: int, kinds: list[WorkKind]) -> None:
+        """Let time go by, the schedules of `kinds` fire, and all be delivered."""
+        self.world.clock.advance(seconds)
+        for kind in kinds:
+            self.product.tick(kind)
+        self.product.drain()
+
     def others_work(self, number: int) -> None:
         if number % 5 == 0:
             self.change(number, number // 5)
@@ -367,9 +386,7 @@ class Chaos(RuleBasedStateMachine):
             self.product.retry_ticks()
             for queue in DeadLetterQueue:
                 self.product.redrive(queue)
-            for kind in WorkKind:
-                self.product.tick(kind)
-            self.product.drain()
+            self.go_by(0, list(WorkKind))
 
 
 def chosen_by(number: int) -> Any:
