@@ -88,7 +88,7 @@ class FullScan:
         for (account_id, region), instances in wanted.items():
             found |= self._ec2.instances(self._accounts[account_id], region, instances)
         return [
-            (server, ec2_facts(found.get(drs.source_instance_id or ""), drs))
+            (server, ec2_facts(found.get(drs.source_instance_id or "", {})))
             for server, drs in zip(servers, facts, strict=True)
         ]
 

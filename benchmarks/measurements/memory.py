@@ -44,6 +44,7 @@ def run(context: Context) -> dict[str, Figure]:
             per_server,
             "bytes per server",
             f"the slope of the peak from {FEWER:,} to {MANY:,} servers, beyond the pages that are held at once",
+            at_most(BYTES_PER_SERVER),
         ),
     }
 

@@ -216,15 +216,12 @@ def drs_facts(wire: Mapping[str, Any], scope: Scope) -> DrsFacts:
     )
 
 
-def ec2_facts(instance: Mapping[str, Any] | None, facts: DrsFacts) -> Ec2Facts:
-    """Return what `instance`, one of DescribeInstances (None: it was not found), says of the server of `facts`."""
-    if facts.source_instance_id is None:
-        return Ec2Facts(instance_state=InstanceState.ON_PREMISES)
-    return instance_facts(instance) if instance is not None else Ec2Facts(instance_state=InstanceState.NOT_FOUND)
+ON_PREMISES = Ec2Facts(instance_state=InstanceState.ON_PREMISES)
+NOT_FOUND = Ec2Facts(instance_state=InstanceState.NOT_FOUND)
 
 
-def instance_facts(instance: Mapping[str, Any]) -> Ec2Facts:
-    """Return what `instance`, one of DescribeInstances, says of the server that runs on it."""
+def ec2_facts(instance: Mapping[str, Any]) -> Ec2Facts:
+    """Return what `instance`, one of DescribeInstances, says of the server that it is."""
     return Ec2Facts(
         instance_state=InstanceState.FOUND,
         instance_type=instance.get("InstanceType"),
@@ -235,12 +232,18 @@ def instance_facts(instance: Mapping[str, Any]) -> Ec2Facts:
     )
 
 
-def telemetry(wire: Mapping[str, Any], facts: DrsFacts) -> Telemetry:
-    """Return the telemetry entry of one item of DescribeSourceServers, without what EC2 and topology add."""
+def telemetry(wire: Mapping[str, Any], facts: DrsFacts, drs_hash: str) -> Telemetry:
+    """Return the telemetry entry of one item of DescribeSourceServers, without what EC2 and topology add.
+
+    Args:
+        wire: the item.
+        facts: what it says of the server.
+        drs_hash: the hash over `facts`.
+    """
     replication = wire.get("dataReplicationInfo") or {}
     extendable = not facts.extended and facts.replication_direction != FAILBACK
     return Telemetry(
-        drs_hash=content_hash(facts),
+        drs_hash=drs_hash,
         lag_seconds=seconds(replication.get("lagDuration")),
         backlog_bytes=_total(replication.get("replicatedDisks"), "backloggedStorageBytes") or 0,
         eta=replication.get("etaDateTime"),
@@ -253,8 +256,17 @@ def telemetry(wire: Mapping[str, Any], facts: DrsFacts) -> Telemetry:
 
 def content_hash(facts: Record) -> str:
     """Return the hash over all that `facts` says: equal content, equal hash, in every process and order."""
-    text = json.dumps(facts.item(), sort_keys=True, separators=(",", ":"), default=str)
-    return blake2b(text.encode(), digest_size=8).hexdigest()
+    return digest(packed(facts))
+
+
+def packed(facts: Record) -> bytes:
+    """Return all that `facts` says, as JSON: equal content, equal text. A sixth of what the record takes in memory."""
+    return json.dumps(facts.item(), sort_keys=True, separators=(",", ":"), default=str).encode()
+
+
+def digest(text: bytes) -> str:
+    """Return the hash over packed facts."""
+    return blake2b(text, digest_size=8).hexdigest()
 
 
 def seconds(duration: str | None) -> int | None:

@@ -4,7 +4,8 @@ A steady scan reads one item (the scope's telemetry) and writes two (telemetry, 
 write is fenced by the epoch, and writing the same content again changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -17,7 +18,6 @@ from ..domain.failback import events_after
 from ..domain.history import Event, EventKind
 from ..domain.history import trimmed as trimmed_history
 from ..domain.leases import Lease, Outcome, Taken, inventory_due
-from ..domain.packing import Packed
 from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.results import Problem, WorkResult, trimmed
@@ -26,16 +26,18 @@ from ..domain.servers import (
     CONTINUOUS,
     DISCONNECTED,
     EXTENDED,
+    NOT_FOUND,
     NOT_REPLICATING,
+    ON_PREMISES,
     DrsFacts,
     Ec2Facts,
     InstanceState,
     ServerRow,
     Telemetry,
-    content_hash,
+    digest,
     drs_facts,
     ec2_facts,
-    instance_facts,
+    packed,
     telemetry,
 )
 from ..domain.topology import Topology
@@ -50,30 +52,21 @@ MOST_ERRORS_KEPT = 20  # messages of failed look-ups in a scan record
 MOST_CONTINUATIONS = 2  # further invocations of a scan that ran out of time, before that counts as its failure
 
 
-class Listing(NamedTuple):
-    """What DRS said of every server of a scope, by ID, and what EC2 said of their instances."""
-
-    facts: dict[str, Packed[DrsFacts]]
-    entries: dict[str, Telemetry]
-    looked_up: LookedUp
-
-
 class Listed(NamedTuple):
-    """What one scan found of one server, put away small; `ec2` is None where EC2 could not be asked."""
+    """What one scan found of one server, packed; `ec2_text` is None where EC2 could not be asked."""
 
-    packed_drs: Packed[DrsFacts]
-    packed_ec2: Packed[Ec2Facts] | None
-    entry: Telemetry
+    drs_text: bytes
+    ec2_text: bytes | None = None
 
     @property
     def drs(self) -> DrsFacts:
-        """What DRS says of it."""
-        return self.packed_drs.open()
+        """What DRS says."""
+        return DrsFacts.of(json.loads(self.drs_text))
 
     @property
     def ec2(self) -> Ec2Facts | None:
-        """What EC2 says of its instance."""
-        return self.packed_ec2.open() if self.packed_ec2 else None
+        """What EC2 says; None where it could not be asked."""
+        return Ec2Facts.of(json.loads(self.ec2_text)) if self.ec2_text else None
 
 
 class Known(NamedTuple):
@@ -85,6 +78,64 @@ class Known(NamedTuple):
 
     servers: dict[str, Telemetry]
     complete: bool
+
+
+class Listing:
+    """A scope's servers as they are listed and looked up: an entry of each, and what is said of those that differ.
+
+    What is said of a server is dropped as soon as it is known to be what it was: so a scan holds some pages of servers,
+    and the entries of all.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+        self.entries: dict[str, Telemetry] = {}
+        self.listed: dict[str, Listed] = {}
+        self.problems: list[Problem] = []
+        self.replicating = self.extended = self.agents = 0
+        self._unanswered: set[Origin] = set()
+
+    def add(self, server: str, wire: dict[str, Any], drs: DrsFacts) -> None:
+        """Add a server that says `drs`; it is to be settled when EC2 was asked, or is not to be asked."""
+        text, before = packed(drs), self.known.servers.get(server)
+        complete = before.topology_complete if before else True
+        self.listed[server] = Listed(text)
+        self.entries[server] = telemetry(wire, drs, digest(text))._replace(topology_complete=complete)
+        self.replicating += drs.replication_state == CONTINUOUS
+        self.extended += drs.extended
+        self.agents += not drs.extended and drs.replication_state not in NOT_REPLICATING
+
+    def settle(self, server: str, ec2_text: bytes | None) -> None:
+        """Say what EC2 says of a server, None where it could not be asked: that stays as it was known."""
+        before, entry = self.known.servers.get(server), self.entries[server]
+        ec2_hash = digest(ec2_text) if ec2_text else before.ec2_hash if before else ""
+        if before and before.topology_complete and (before.drs_hash, before.ec2_hash) == (entry.drs_hash, ec2_hash):
+            original = before.original or entry.original  # the same: it is among what the hash covers
+            self.entries[server] = entry._replace(drs_hash=before.drs_hash, ec2_hash=before.ec2_hash, original=original)
+            del self.listed[server]
+            return
+        self.entries[server] = entry._replace(ec2_hash=ec2_hash)
+        self.listed[server] = self.listed[server]._replace(ec2_text=ec2_text)
+
+    def settle_all(self, answers: Iterable[LookedUp]) -> None:
+        """Say what look-ups found; an origin that did not answer is one problem."""
+        for origin, servers, answer in answers:
+            if isinstance(answer, ServiceError):
+                self._unanswered_by(origin, answer)
+            for server, instance_id in servers.items():
+                said = None if isinstance(answer, ServiceError) else answer.get(instance_id) or packed(NOT_FOUND)
+                self.settle(server, said)
+
+    def _unanswered_by(self, origin: Origin, error: ServiceError) -> None:
+        if origin not in self._unanswered:
+            self.problems.append(Problem(subject=f"EC2 of {'/'.join(origin)}", code=error.code, message=str(error)))
+        self._unanswered.add(origin)
+
+    def origin_unknown(self, server: str, drs: DrsFacts) -> None:
+        """Say that EC2 cannot be asked, because nobody knows where."""
+        message = f"{drs.source_instance_id}: DRS does not say in which account and region it runs"
+        self.problems.append(Problem(subject=drs.arn, code="ORIGIN_UNKNOWN", message=message))
+        self.settle(server, None)
 
 
 class InventorySync:
@@ -171,16 +222,24 @@ class InventorySync:
         scope = lease.work.scope
         if previous is not None and previous.failing:
             self._drs.look(account, scope.region)
-        facts: dict[str, Packed[DrsFacts]] = {}
-        entries: dict[str, Telemetry] = {}
+        listing = Listing(self._known(lease))
         with LookUps(lambda origin, instances: self._instances(lease, account, origin, instances)) as look_ups:
             for wire in self._drs.source_servers(account, scope.region):
                 if self._clock() > lease.stop_at:
                     raise OutOfTime(f"DRS of {scope.account_id} in {scope.region}: no time left to list its servers")
                 server, drs = wire["sourceServerID"], drs_facts(wire, scope)
-                facts[server], entries[server] = Packed(drs), telemetry(wire, drs)
-                look_ups.add(drs)
-            return Listing(facts, entries, look_ups.finish())
+                if server in listing.entries:
+                    continue  # on two pages
+                listing.add(server, wire, drs)
+                if not drs.source_instance_id:
+                    listing.settle(server, packed(ON_PREMISES))
+                elif origin := origin_of(drs):
+                    look_ups.add(server, drs.source_instance_id, origin)
+                else:
+                    listing.origin_unknown(server, drs)
+                listing.settle_all(look_ups.answered())
+            listing.settle_all(look_ups.finish())
+        return listing
 
     def _remove(self, lease: Lease, account: Account | None, mark: object) -> WorkResult:
         """Take away the scope of an account that is being removed, or is gone: rows become tombstones, its record goes.
@@ -222,32 +281,32 @@ class InventorySync:
     ) -> tuple[ScanRecord, list[Problem], dict[str, int]]:
         """Write what a complete scan found, and return its record, problems and counts."""
         scope = lease.work.scope
-        known = self._known(lease)
-        listed, problems = _listed(listing, known), listing.looked_up.problems
-        found = difference(known.servers, {server: seen.entry for server, seen in listed.items()}, turn=lease.epoch)
+        known, entries, listed, problems = listing.known, listing.entries, listing.listed, listing.problems
+        found = difference(known.servers, entries, turn=lease.epoch)
         rows = self._inventory.read((server, scope.region) for server in found.listed | found.gone)
         topologies = self._topologies(lease, account, {server: listed[server].drs for server in found.listed}, rows)
 
-        candidates = ((server, listed[server], rows.get(server)) for server in sorted(found.listed))
+        candidates = ((server, listed[server], entries[server], rows.get(server)) for server in sorted(found.listed))
         updates = [
             update
-            for server, seen, row in candidates
-            if (update := _update(scope, server, seen, row, topologies.get(server), now))
+            for server, said, entry, row in candidates
+            if (update := _update(scope, server, said, entry, row, topologies.get(server), now))
         ]
         burials = [write for server in sorted(found.gone) for write in _bury(scope, rows.get(server), now)]
         self._writer.write(lease, [*updates, *burials])
 
         tags_changed = any(_calls_for_tags(listed[server], rows.get(server)) for server in found.new | found.changed)
-        record = _complete_record(scope, listed.values(), now, lease.epoch).model_copy(
+        record = _complete_record(scope, listing, now, lease.epoch).model_copy(
             update={
                 "servers_version": _version(lease, previous, "servers_version", found.members_changed, known),
                 "tags_version": _version(lease, previous, "tags_version", tags_changed, known),
                 "ec2_errors": sorted({problem.message for problem in problems})[:MOST_ERRORS_KEPT] or None,
             }
         )
-        entries = {server: _settled(seen, topologies.get(server)) for server, seen in listed.items()}
+        for server, seen in topologies.items():
+            entries[server] = entries[server]._replace(topology_complete=seen.complete)
         self._writer.write(lease, [ScopeTelemetry(scope, lease.epoch, iso(now), entries), record])
-        counts = {"servers": len(listed), "new": len(found.new), "changed": len(updates), "removed": len(found.gone)}
+        counts = {"servers": len(entries), "new": len(found.new), "changed": len(updates), "removed": len(found.gone)}
         return record, problems, counts
 
     def _known(self, lease: Lease) -> Known:
@@ -273,7 +332,7 @@ class InventorySync:
             found = self._ec2.instances(owner, region, instance_ids)
         except ServiceError as error:
             return error
-        return {name: Packed(instance_facts(instance)) for name, instance in found.items()}
+        return {instance_id: packed(ec2_facts(instance)) for instance_id, instance in found.items()}
 
     def _topologies(
         self, lease: Lease, account: Account, servers: dict[str, DrsFacts], rows: dict[str, ServerRow]
@@ -338,55 +397,23 @@ def failed_record(
     return before.failed(states.get(type(error), ScopeState.ERROR), str(error), now, epoch)
 
 
-def _complete_record(scope: Scope, listed: Iterable[Listed], now: datetime, epoch: int) -> ScanRecord:
-    servers = replicating = extended = agents = 0
-    for found in listed:
-        drs = found.drs
-        servers += 1
-        replicating += drs.replication_state == CONTINUOUS
-        extended += drs.extended
-        agents += not drs.extended and drs.replication_state not in NOT_REPLICATING
+def _complete_record(scope: Scope, listing: Listing, now: datetime, epoch: int) -> ScanRecord:
     return ScanRecord(
         region=scope.region,
         account_id=scope.account_id,
         state=ScopeState.AVAILABLE,
-        server_count=servers,
-        replicating_count=replicating,
-        extended_count=extended,
-        agent_count=agents,
+        server_count=len(listing.entries),
+        replicating_count=listing.replicating,
+        extended_count=listing.extended,
+        agent_count=listing.agents,
         last_checked=now,
         last_success=now,
         epoch=epoch,
     )
 
 
-def _listed(listing: Listing, known: Known) -> dict[str, Listed]:
-    """Return what was found of each server; what EC2 could not be asked stays as it was known."""
-    listed = {}
-    for server, packed in listing.facts.items():
-        before = known.servers.get(server)
-        ec2 = _ec2_of(packed.open(), listing.looked_up.instances)
-        ec2_hash = content_hash(ec2.open()) if ec2 else before.ec2_hash if before else ""
-        complete = before.topology_complete if before else True
-        entry = listing.entries[server]._replace(ec2_hash=ec2_hash, topology_complete=complete)
-        listed[server] = Listed(packed, ec2, entry)
-    return listed
-
-
-def _ec2_of(drs: DrsFacts, instances: Mapping[Origin | None, Instances]) -> Packed[Ec2Facts] | None:
-    """Return what EC2 says of a server's instance; None where its origin did not answer."""
-    origin = origin_of(drs)
-    if drs.source_instance_id is not None and origin not in instances:
-        return None
-    return instances.get(origin, {}).get(drs.source_instance_id or "") or Packed(ec2_facts(None, drs))
-
-
 def _topology_known(row: ServerRow | None) -> bool:
     return row is not None and row.topology is not None and row.topology.complete
-
-
-def _settled(found: Listed, seen: Topology | None) -> Telemetry:
-    return found.entry._replace(topology_complete=seen.complete) if seen else found.entry
 
 
 def _entry_of(row: ServerRow) -> Telemetry:
@@ -395,19 +422,26 @@ def _entry_of(row: ServerRow) -> Telemetry:
 
 
 def _update(
-    scope: Scope, server: str, found: Listed, row: ServerRow | None, seen: Topology | None, now: datetime
+    scope: Scope,
+    server: str,
+    found: Listed,
+    entry: Telemetry,
+    row: ServerRow | None,
+    seen: Topology | None,
+    now: datetime,
 ) -> UpdateServer | None:
     """Return the update that brings a server's row up to date, or None where the row says it all."""
     fresh = row is None or not row.living
     values: dict[str, Any] = {}
-    if fresh or row is None or row.drs_hash != found.entry.drs_hash:
-        values |= {**_attributes(found.drs), "drsHash": found.entry.drs_hash}
-    if found.ec2 and (row is None or row.ec2_hash != found.entry.ec2_hash):
-        values |= {**_known_of_instance(found.ec2), "ec2Hash": found.entry.ec2_hash}
+    drs = found.drs
+    if fresh or row is None or row.drs_hash != entry.drs_hash:
+        values |= {**_attributes(drs), "drsHash": entry.drs_hash}
+    if (ec2 := found.ec2) and (row is None or row.ec2_hash != entry.ec2_hash):
+        values |= {**_known_of_instance(ec2), "ec2Hash": entry.ec2_hash}
     if seen and (row is None or seen != row.topology):
         values["topology"] = seen.item()
     known = row.history if row else []
-    history = events_after(known, row, found.drs, now)
+    history = events_after(known, row, drs, now)
     if history != known:
         values["history"] = [event.item() for event in history]
     if not values:
@@ -454,15 +488,12 @@ def _calls_for_tags(found: Listed, row: ServerRow | None) -> bool:
     """Return whether a changed server may call for tags: it is new, or what its tags depend on is not what it was."""
     if row is None or not row.living:
         return True
-    drs = found.drs
+    drs, ec2 = found.drs, found.ec2
     return (
         row.drs_tags != drs.drs_tags
         or (row.replication_direction, row.replication_state == DISCONNECTED)
         != (drs.replication_direction, drs.replication_state == DISCONNECTED)
-        or (
-            found.ec2 is not None
-            and (row.source_tags, row.instance_state) != (found.ec2.source_tags, found.ec2.instance_state)
-        )
+        or (ec2 is not None and (row.source_tags, row.instance_state) != (ec2.source_tags, ec2.instance_state))
     )
 
 

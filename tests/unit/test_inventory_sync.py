@@ -12,6 +12,7 @@ from chalicelib.domain.work import WorkKind
 from chalicelib.domain.writes import ScopeTelemetry, UpdateServer
 from chalicelib.errors import AccessDenied, LeaseLost, NotOptedIn, ServiceError, Throttled, Uninitialized
 from chalicelib.services import inventory_sync as module
+from chalicelib.services.look_ups import INSTANCES_PER_LOOK_UP
 
 from ..factories import (
     EPOCH,
@@ -386,6 +387,28 @@ class TestEc2Failures:
         world.drs.add(wire_server("s-3", instance="i-3"))
         outcome = world.scan()
         assert [problem.code for problem in outcome.result.problems] == ["ORIGIN_UNKNOWN"]
+
+    def test_one_of_several_look_ups_that_fails_leaves_its_own_servers_only(self, world):
+        more = [f"i-{number}" for number in range(INSTANCES_PER_LOOK_UP)]
+        world.ec2.add(*ORIGIN, *(instance(name, tags={"Name": name}) for name in more))
+        world.drs.add(*(wire_server(f"s-{name}", instance=name, origin=ORIGIN) for name in more))
+        world.fault(LOOK_UP, Throttled("slow down", "RequestLimitExceeded"), times=1)
+        outcome = world.scan()
+        states = [row.instance_state for row in world.inventory.of_scope(SCOPE)]
+        assert InstanceState.NOT_FOUND not in states
+        assert states.count(None) in (1, INSTANCES_PER_LOOK_UP)  # either of the two look-ups may be first
+        assert [problem.code for problem in outcome.result.problems] == ["RequestLimitExceeded"]
+        world.scan()
+        assert None not in [row.instance_state for row in world.inventory.of_scope(SCOPE)]
+
+
+class TestPages:
+    def test_a_server_on_two_pages_is_one(self, world):
+        wires = list(world.drs.servers[SCOPE].values())
+        world.drs.source_servers = lambda account, region: iter([*wires, wires[0]])
+        world.scan()
+        assert scan_of(world).server_count == len(wires)
+        assert world.inventory.living(SCOPE) == {wire["sourceServerID"] for wire in wires}
 
 
 class TestCrashes:

@@ -60,7 +60,7 @@ def test_whatever_is_read_of_a_source_server_is_left():
     seen = set()
     server = sample(whole("drs").shape_for("SourceServer"), seen)
     facts = drs_facts(server, SCOPE)
-    telemetry(server, facts)
+    telemetry(server, facts, "")
     assert len(seen) > 25
     assert ("DataReplicationInfo", "lagDuration") in seen
     assert absent("drs", seen) == set()
@@ -68,11 +68,10 @@ def test_whatever_is_read_of_a_source_server_is_left():
 
 def test_whatever_is_read_of_an_instance_is_left():
     seen = set()
-    server = drs_facts(sample(whole("drs").shape_for("SourceServer"), set()), SCOPE)
     reservation = sample(whole("ec2").shape_for("Reservation"), seen)
     [instance] = reservation["Instances"]
     assert instance["InstanceId"]
-    ec2_facts(instance, server)
+    ec2_facts(instance)
     assert ("Instance", "Tags") in seen
     assert absent("ec2", seen) == set()
 

@@ -1,4 +1,4 @@
-"""Look-ups beside a scan: early, no more of them than needed, and never half an origin."""
+"""Look-ups beside a scan: early, no more of them than needed, each with the servers that it was for."""
 
 from threading import Event
 
@@ -6,17 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.servers import drs_facts
 from chalicelib.errors import Throttled
 from chalicelib.services.look_ups import INSTANCES_PER_LOOK_UP, LookUps
 
-from ..factories import SCOPE, SOURCE, TARGET, wire_server
+from ..factories import SOURCE, TARGET
 
 HERE, THERE = (SOURCE, "eu-west-2"), (TARGET, "us-east-2")
-
-
-def server(number, origin=HERE):
-    return drs_facts(wire_server(f"s-{number}", instance=f"i-{number}", origin=origin), SCOPE)
 
 
 class Ec2:
@@ -29,7 +24,12 @@ class Ec2:
         self.asked.append((origin, instances))
         if self.failing & set(instances):
             return Throttled("slow down", "RequestLimitExceeded")
-        return {name: {"InstanceId": name} for name in instances}
+        return {name: name.encode() for name in instances}
+
+
+def add(look_ups, numbers, origin=HERE):
+    for number in numbers:
+        look_ups.add(f"s-{number}", f"i-{number}", origin)
 
 
 def test_an_origin_is_asked_as_soon_as_a_look_up_is_full():
@@ -40,47 +40,40 @@ def test_an_origin_is_asked_as_soon_as_a_look_up_is_full():
         return {}
 
     with LookUps(ask) as look_ups:
-        for number in range(INSTANCES_PER_LOOK_UP - 1):
-            look_ups.add(server(number))
+        add(look_ups, range(INSTANCES_PER_LOOK_UP - 1))
         assert not asked.wait(0.05)
-        look_ups.add(server(INSTANCES_PER_LOOK_UP))
+        add(look_ups, [INSTANCES_PER_LOOK_UP])
         assert asked.wait(5)
 
 
-@given(st.tuples(*[st.integers(0, 450)] * 3), st.randoms(use_true_random=False))
+@given(st.tuples(*[st.integers(0, 450)] * 2), st.randoms(use_true_random=False))
 def test_no_more_look_ups_than_if_all_had_been_known_before(counts, random):
-    ec2, origins = Ec2(), [one for one, count in zip((HERE, THERE, None), counts, strict=True) for _ in range(count)]
+    ec2, answers = Ec2(), []
+    origins = [one for one, count in zip((HERE, THERE), counts, strict=True) for _ in range(count)]
     random.shuffle(origins)
     with LookUps(ec2) as look_ups:
         for number, origin in enumerate(origins):
-            look_ups.add(server(number, origin))
-        found = look_ups.finish()
+            add(look_ups, [number], origin)
+            answers += look_ups.answered()
+        answers += look_ups.finish()
     for origin in (HERE, THERE):
-        wanted = {f"i-{number}" for number, one in enumerate(origins) if one == origin}
-        assert set(found.instances.get(origin, {})) == wanted
-        assert len([asked for asked in ec2.asked if asked[0] == origin]) == -(-len(wanted) // INSTANCES_PER_LOOK_UP)
-    assert len(found.problems) == origins.count(None)
+        wanted = {f"s-{number}": f"i-{number}" for number, one in enumerate(origins) if one == origin}
+        mine = [answer for answer in answers if answer.origin == origin]
+        assert len(mine) == -(-len(wanted) // INSTANCES_PER_LOOK_UP)
+        assert {server: name for answer in mine for server, name in answer.servers.items()} == wanted
+        assert all(set(answer.servers.values()) == set(answer.instances) for answer in mine)
 
 
-def test_an_origin_of_which_one_look_up_fails_has_not_answered():
+def test_a_look_up_that_fails_says_which_servers_it_was_for():
     ec2 = Ec2()
     ec2.failing = {"i-0"}
     with LookUps(ec2) as look_ups:
-        for number in range(INSTANCES_PER_LOOK_UP + 1):
-            look_ups.add(server(number))
-        look_ups.add(server(1000, THERE))
-        found = look_ups.finish()
-    assert set(found.instances) == {THERE}
-    [problem] = found.problems
-    assert (problem.subject, problem.code) == ("EC2 of 333333333333/eu-west-2", "RequestLimitExceeded")
-
-
-def test_a_server_on_premises_is_not_looked_up():
-    ec2 = Ec2()
-    with LookUps(ec2) as look_ups:
-        look_ups.add(drs_facts(wire_server("s-1"), SCOPE))
-        assert look_ups.finish() == ({}, [])
-    assert ec2.asked == []
+        add(look_ups, range(INSTANCES_PER_LOOK_UP + 1))
+        first, second = look_ups.finish()
+    assert isinstance(first.instances, Throttled)
+    assert "s-0" in first.servers
+    assert second.servers == {"s-200": "i-200"}
+    assert second.instances == {"i-200": b"i-200"}
 
 
 def test_of_a_scan_that_failed_nothing_more_is_asked():
@@ -93,8 +86,7 @@ def test_of_a_scan_that_failed_nothing_more_is_asked():
 
     def scan():
         with LookUps(slow) as look_ups:
-            for number in range(20 * INSTANCES_PER_LOOK_UP):
-                look_ups.add(server(number))
+            add(look_ups, range(20 * INSTANCES_PER_LOOK_UP))
             assert started.wait(5)
             go_on.set()
             raise Throttled("DRS is busy", "ThrottlingException")
