@@ -58,7 +58,6 @@ class FullScan:
         missing = [
             (self._accounts[member.account_id], region, server["arn"])
             for member in self._memberships
-            if not member.include_tags
             for region in self._regions
             for server in listed[Scope(member.staging_account_id, region)]
             if (member.account_id, server["arn"]) not in extended

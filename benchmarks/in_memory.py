@@ -52,15 +52,15 @@ def grown(shape: Shape) -> Growth:
     with open(os.devnull, "w") as quiet, redirect_stdout(quiet):
         fleet = Fleet(shape, drs_regions())
         world = FleetWorld(fleet)
-        say(f"{shape.name}, tables in memory: {shape.active_scopes} active scopes; first and second cycle")
+        say(f"{shape.name}, tables in memory: {fleet.active_scopes} active scopes; first and second cycle")
         world.run()
         world.run()
         say(f"{shape.name}, tables in memory: a quiet cycle, and one with {CHANGES} changes")
         steady = world.run()
         world.drs.changed = {server["sourceServerID"] for server in list(fleet.servers(fleet.active[0]))[:CHANGES]}
         changed = world.run()
-    servers = shape.active_scopes * shape.servers_per_scope
-    return Growth(shape.active_scopes, servers, steady, changed)
+    servers = fleet.active_scopes * shape.servers_per_scope
+    return Growth(fleet.active_scopes, servers, steady, changed)
 
 
 class FleetWorld(World):

@@ -28,7 +28,7 @@ def pages(items: int, size: int) -> int:
 def inventory_steady(fleet: Fleet) -> int:
     """Every active scope: all pages of DescribeSourceServers, and its instances, which share one origin."""
     servers = fleet.shape.servers_per_scope
-    return fleet.shape.active_scopes * (pages(servers, DRS_PAGE) + ceil(servers / FILTER_LIMIT))
+    return fleet.active_scopes * (pages(servers, DRS_PAGE) + ceil(servers / FILTER_LIMIT))
 
 
 def inventory_first(fleet: Fleet) -> int:
@@ -38,7 +38,7 @@ def inventory_first(fleet: Fleet) -> int:
 
 def idle_scopes(fleet: Fleet) -> int:
     """Accounts x regions, without the active ones."""
-    return fleet.scopes - fleet.shape.active_scopes
+    return fleet.scopes - fleet.active_scopes
 
 
 def probes_an_hour(fleet: Fleet) -> float:
@@ -53,7 +53,7 @@ def hour(fleet: Fleet) -> float:
 
 def tags_first(fleet: Fleet) -> int:
     """One TagResource per server; the differences are known from the inventory."""
-    return fleet.shape.active_scopes * fleet.shape.servers_per_scope
+    return fleet.active_scopes * fleet.shape.servers_per_scope
 
 
 def staging_first(fleet: Fleet) -> int:

@@ -50,7 +50,7 @@ def growing(shape: Shape) -> Phases:
     """First and quiet cycles, changes, tags and staging of a fleet, at no latency."""
     with _teller(shape) as tell:
         lab = tell.lab
-        say(f"{shape.name}: {shape.accounts} accounts, {shape.active_scopes} active scopes; first inventory cycle")
+        say(f"{shape.name}: {shape.accounts} accounts, {lab.fleet.active_scopes} active scopes; first inventory cycle")
         with tell.phase("inventory.first"):
             tell.messages = lab.cycle(WorkKind.INVENTORY)
         say(f"{shape.name}: first tag sync")
@@ -69,8 +69,7 @@ def growing(shape: Shape) -> Phases:
             tell.messages = lab.drain(WorkKind.TAGS)
         lab.cycle(WorkKind.INVENTORY)
         _changes(tell)
-        if shape.extending:
-            _extend(tell)
+        _extend(tell)
         return tell.phases
 
 
@@ -117,7 +116,7 @@ def passing(shape: Shape, latency: bool) -> Phases:
     """One hour of schedules, probes, and where wanted tag cycles at latency; the full scan's cycles beside them."""
     with _teller(shape) as tell:
         lab, peer = tell.lab, tell.peer()
-        say(f"{shape.name}: {shape.accounts} accounts, {shape.active_scopes} active scopes; first syncs")
+        say(f"{shape.name}: {shape.accounts} accounts, {lab.fleet.active_scopes} active scopes; first syncs")
         with tell.phase("inventory.first"):
             tell.messages = lab.cycle(WorkKind.INVENTORY)
         lab.drain(WorkKind.TAGS)
@@ -134,7 +133,7 @@ def passing(shape: Shape, latency: bool) -> Phases:
         tell.note("probe.interval", _probe_interval(lab))
         lab.advance(0 if latency else 4 * 3600)
         with tell.phase("probes"):
-            tell.messages = lab.cycle(WorkKind.INVENTORY) - shape.active_scopes
+            tell.messages = lab.cycle(WorkKind.INVENTORY) - tell.lab.fleet.active_scopes
         return tell.phases
 
 

@@ -20,8 +20,6 @@ BATCH = 5
 """Messages that Lambda hands to a worker at once (chalicelib/events/queues.py)."""
 STREAM_BATCH = 100
 LAMBDA_SECONDS = 300
-WANTED_TAG = {"extend": "yes"}
-"""What the memberships of a fleet that is not extending ask for; no server carries it."""
 UNPACED = {"SERVICE_REQUESTS_PER_SECOND": "1000"}
 """Counts do not depend on the rate that the product keeps; hours would."""
 _SCHEDULED = {
@@ -176,19 +174,19 @@ class Laboratory:
             regions = {region: {"initialised": True} for region in account.initialised}
             trusts = [account.target] if account.target else []
             _control("POST", "/accounts", {"accountId": account.account_id, "regions": regions, "trusts": trusts})
-        for scope in self.fleet.active:
+        staged = set(self.fleet.staged)
+        for scope in sorted(self.fleet.active, key=lambda one: one not in staged):  # originals before their extensions
             _control("POST", "/servers", {"force": True, "servers": list(self.fleet.servers(scope))})
             self.endpoint.ec2.put(scope.account_id, self.fleet.origin_region(scope), self.fleet.instances(scope))
 
     def _register(self) -> None:
         registry = self._bootstrap.account_registry()
-        tags = {} if self._shape.extending else WANTED_TAG
         for account in self.fleet.accounts:
             registry.register(_registration(account), scan_now=False)
         for account in self.fleet.accounts:
-            if account.target and self._shape.parts == 1:
+            if account.target:
                 registry.add_staging_account(
-                    Membership(account_id=account.target, staging_account_id=account.account_id, include_tags=tags)
+                    Membership(account_id=account.target, staging_account_id=account.account_id)
                 )
 
 

@@ -40,7 +40,7 @@ def run(context: Context) -> dict[str, Figure]:
     return {
         "calls.inventory.first.ratio": ratio("inventory.first", minimum.inventory_first(fleet), 1.10),
         "calls.inventory.first.configurations": Figure(
-            first.calls[CONFIGURATION] / (shape.active_scopes * shape.servers_per_scope),
+            first.calls[CONFIGURATION] / (fleet.active_scopes * shape.servers_per_scope),
             "per new server",
             "GetReplicationConfiguration, which captures the originals for the way back; counted apart",
             exactly(1),

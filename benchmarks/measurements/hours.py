@@ -18,11 +18,11 @@ HOW = (
 
 def run(context: Context) -> dict[str, Figure]:
     """Return by how much calls are fewer, and how many they are over the minimum."""
-    shape = SMALL_FLEET._replace(extending=False, tagged=True) if context.small else M
+    shape = SMALL_FLEET._replace(extended=True) if context.small else M
     fleet, phases = Fleet(shape, drs_regions()), context.once(story.passing, shape, not context.small)
     how = HOW.format(shape.name)
     interval, probes = phases["probe.interval"].seconds, phases["probes"]
-    looks = probes.of("drs") - shape.active_scopes
+    looks = probes.of("drs") - fleet.active_scopes
     an_hour = looks / max(1, probes.messages) * minimum.idle_scopes(fleet) * 3600 / interval
     cycles = phases["hour"].of("drs", "ec2")
     peer = {name: phases[f"peer.{name}"].of("drs", "ec2") for name in minimum.CYCLES}

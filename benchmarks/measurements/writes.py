@@ -4,7 +4,8 @@ from benchmarks import story
 from benchmarks.context import Context
 from benchmarks.figures import Figure, at_most
 from benchmarks.fleets import SMALL as SMALL_FLEET
-from benchmarks.fleets import F
+from benchmarks.fleets import F, Fleet
+from chalicelib.adapters.aws_regions import drs_regions
 
 TITLE = "Items written"
 SMALL = True
@@ -17,23 +18,24 @@ def run(context: Context) -> dict[str, Figure]:
     """Return the items per scope, and per changed server."""
     shape = SMALL_FLEET if context.small else F
     phases, how = context.once(story.growing, shape), HOW.format(shape.name)
+    scopes = Fleet(shape, drs_regions()).active_scopes
     steady = phases[f"inventory.steady.{story.PAIRS - 1}"].written
     changed = phases["change.servers"].written
-    servers = shape.active_scopes * story.CHANGED_PER_SCOPE
+    servers = scopes * story.CHANGED_PER_SCOPE
     scanned = sum(steady.get(table, 0) for table in (INVENTORY, SCANS, TELEMETRY))
-    by_scope = {table: number / shape.active_scopes for table, number in steady.items()}
+    by_scope = {table: number / scopes for table, number in steady.items()}
     more = sum(changed.values()) - sum(steady.values())
     rows = changed.get(INVENTORY, 0) / servers
     return {
         "writes.steady.per_scope": Figure(
-            scanned / shape.active_scopes,
+            scanned / scopes,
             "items per scope and cycle",
             f"inventory, scan and telemetry tables, nothing changed; {how}",
             at_most(2.1),
             by_scope,
         ),
         "writes.steady.all_tables": Figure(
-            sum(steady.values()) / shape.active_scopes,
+            sum(steady.values()) / scopes,
             "items per scope and cycle",
             f"with work-state (claim, take, finish), runs and region status; {how}",
             details=by_scope,
