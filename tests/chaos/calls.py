@@ -1,5 +1,7 @@
 """The port calls that a disruption can name; any call can be met by its place in a step."""
 
+from .disruptions import DIES, DIES_AFTER, OTHERS, OVERTAKEN, TIMES_OUT
+
 HUB_CALLS = [
     "accounts.create",
     "accounts.delete",
@@ -50,3 +52,26 @@ CUSTOMER_CALLS = [
     "drs.untag",
     "ec2.instances",
 ]
+
+DELICATE = [
+    ("accounts.delete", OVERTAKEN),
+    ("accounts.read", OTHERS),
+    ("drs.extend", DIES_AFTER),
+    ("drs.extend", OTHERS),
+    ("drs.extend", TIMES_OUT),
+    ("drs.source_servers", OTHERS),
+    ("drs.source_servers", OVERTAKEN),
+    ("drs.tag", DIES_AFTER),
+    ("drs.tag", OTHERS),
+    ("drs.tag", TIMES_OUT),
+    ("inventory.read", OTHERS),
+    ("queue.send", DIES),
+    ("scans.of_region", OTHERS),
+    ("statuses.replace", OTHERS),
+    ("work_states.finish", DIES),
+    ("work_states.finish", OTHERS),
+    ("writer.transact", DIES),
+    ("writer.transact", OTHERS),
+    ("writer.transact", OVERTAKEN),
+]
+"""Where it is known to matter: between a change and the note of it, between a look and what follows from it."""

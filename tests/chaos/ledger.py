@@ -34,6 +34,7 @@ class Ledger:
 
     Attributes:
         extensions: how often each staging server was extended into each target scope.
+        last_account: the account whose work was begun last.
         failures: why work was given back undone.
         given_up: stream records that failed too often, by sequence number.
         checks: how often each rule was looked at.
@@ -45,6 +46,7 @@ class Ledger:
         self._sums: dict[str, list[int]] = {}
         self._originals: dict[tuple[str, str], dict[str, Any]] = {}
         self.extensions: Counter[tuple[Scope, str]] = Counter()
+        self.last_account = ""
         self.failures: list[str] = []
         self.given_up: list[str] = []
         self.checks: Counter[str] = Counter()
@@ -54,6 +56,7 @@ class Ledger:
     def taken(self, lease: Lease) -> None:
         must(lease.epoch > self._newest.get(lease.work, 0), f"epoch {lease.epoch} of {lease.work.key} began twice")
         self._newest[lease.work] = lease.epoch
+        self.last_account = lease.work.scope.account_id
 
     def wrote(self, lease: Lease) -> None:
         self._check("writes are of the newest epoch")

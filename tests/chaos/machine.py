@@ -20,7 +20,7 @@ from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkKind
 
 from ..factories import SOURCE, STAGING, TARGET, membership
-from .calls import CUSTOMER_CALLS, HUB_CALLS
+from .calls import CUSTOMER_CALLS, DELICATE, HUB_CALLS
 from .composition import composed
 from .disruptions import (
     CHANGES,
@@ -34,7 +34,7 @@ from .disruptions import (
     Invocation,
     Switchboard,
 )
-from .model import ACCOUNTS, MEMBERSHIPS, ORIGINS, SCOPES, Model, registered
+from .model import ACCOUNTS, MEMBERSHIPS, ORIGINS, SCOPES, WITH_DRS, Model, registered
 from .product import Product
 from .report import REPORT
 from .sqs import Message
@@ -46,7 +46,7 @@ STEPS = 50
 LONG = "CHAOS_RUNS" in os.environ
 RUNS = int(os.environ.get("CHAOS_RUNS", RUNS_IN_THE_SUITE))
 
-numbers = st.integers(0, 2**10)
+numbers = st.integers(0, 2**12)
 kinds = st.sampled_from(WorkKind)
 regions = st.sampled_from(DRS_REGIONS)
 places = st.sampled_from(["scope", "account", "region"])
@@ -58,12 +58,30 @@ def disruptions(calls: int, most: int) -> st.SearchStrategy[list[Disruption]]:
     somewhere = st.builds(Disruption, st.sampled_from(KINDS), st.none(), st.integers(0, calls), numbers)
     ours = st.builds(Disruption, st.sampled_from(KINDS), st.sampled_from(HUB_CALLS), st.integers(0, 2), numbers)
     theirs = st.builds(Disruption, st.sampled_from(KINDS), st.sampled_from(CUSTOMER_CALLS), st.integers(0, 2), numbers)
-    some = somewhere | ours | theirs
+    delicate = st.builds(
+        lambda where, nth, number: Disruption(where[1], where[0], nth, number),
+        st.sampled_from(DELICATE),
+        st.integers(0, 1),
+        numbers,
+    )
+    some = somewhere | ours | theirs | delicate | delicate
     return st.lists(some, max_size=most) | st.lists(some, min_size=most // 2, max_size=most)
 
 
-of_an_invocation = disruptions(calls=20, most=4)
-of_a_cycle = disruptions(calls=60, most=10)
+def aimed(*calls: str) -> st.SearchStrategy[list[Disruption]]:
+    """Return one to three disruptions of these port calls."""
+    return st.lists(
+        st.builds(Disruption, st.sampled_from(KINDS), st.sampled_from(calls), st.integers(0, 2), numbers),
+        min_size=1,
+        max_size=3,
+    )
+
+
+of_tagging = aimed("drs.tag", "drs.untag", "writer.transact", "work_states.intend", "work_states.finish")
+of_extending = aimed("drs.extend", "drs.extensible", "telemetries.read", "writer.transact", "queue.send")
+of_removing = aimed("accounts.delete", "accounts.read", "drs.source_servers", "scans.of_scopes", "writer.transact")
+of_an_invocation = disruptions(calls=20, most=5)
+of_a_cycle = disruptions(calls=60, most=14)
 poison = st.sampled_from(
     ["not json", "", "[]", '{"kind":"inventory"}', '{"kind":"gardening","accountId":"1","region":"eu-west-1"}']
 )
@@ -96,7 +114,7 @@ class Chaos(RuleBasedStateMachine):
             self.registers(account_id)
         self.becomes_member((TARGET, STAGING))
         for place in range(1 + seed % 4):
-            scope = Scope((TARGET, STAGING)[place % 2], DRS_REGIONS[seed // 4 % 3])
+            scope = Scope((TARGET, STAGING)[place % 2], DRS_REGIONS[seed // 4 % len(DRS_REGIONS)])
             self.model.appears(scope, ORIGINS[place % len(ORIGINS)])
         if known:
             self.product.drain()
@@ -111,12 +129,18 @@ class Chaos(RuleBasedStateMachine):
     @rule(number=numbers)
     def a_server_appears_in_a_staging_account(self, number: int) -> None:
         self.step()
-        self.model.appears(Scope(STAGING, DRS_REGIONS[number % 3]), ORIGINS[number % 2])
+        self.model.appears(Scope(STAGING, DRS_REGIONS[number % len(DRS_REGIONS)]), ORIGINS[number % 2])
 
     @rule(number=numbers, what=numbers)
     def a_server_changes(self, number: int, what: int) -> None:
         self.step()
         self.change(number, what)
+
+    @rule(number=numbers, value=numbers)
+    def an_instance_is_tagged_anew(self, number: int, value: int) -> None:
+        self.step()
+        if servers := self.model.servers():
+            self.model.retags(servers[number % len(servers)], value)
 
     @rule(number=numbers)
     def a_server_recovers_and_reverses(self, number: int) -> None:
@@ -237,6 +261,30 @@ class Chaos(RuleBasedStateMachine):
         self.step(what)
         self.product.drain()
 
+    # --- one thing from beginning to end, with what goes wrong aimed at it ---
+
+    @rule(number=numbers, value=numbers, what=of_tagging)
+    def tags_change_and_are_synced(self, number: int, value: int, what: list[Disruption]) -> None:
+        self.step(what)
+        if servers := self.model.servers():
+            self.model.retags(servers[number % len(servers)], value)
+        self.go_by(3700, [WorkKind.INVENTORY, WorkKind.TAGS])
+
+    @rule(number=numbers, what=of_extending)
+    def a_staging_server_appears_and_is_extended(self, number: int, what: list[Disruption]) -> None:
+        self.step(what)
+        self.model.appears(Scope(STAGING, DRS_REGIONS[number % len(DRS_REGIONS)]), ORIGINS[number % 2])
+        self.go_by(900, [WorkKind.INVENTORY, WorkKind.STAGING])
+
+    @rule(account_id=st.sampled_from(WITH_DRS), what=of_removing)
+    def an_account_comes_or_goes_at_once(self, account_id: str, what: list[Disruption]) -> None:
+        self.step(what)
+        if account_id in self.model.accounts:
+            self.removes(account_id)
+        else:
+            self.registers(account_id)
+        self.go_by(30, [])
+
     # --- what goes wrong for longer ---
 
     @rule(kind=kinds, body=poison)
@@ -332,22 +380,43 @@ class Chaos(RuleBasedStateMachine):
         self.product.drain()
 
     def others_work(self, number: int) -> None:
-        if number % 5 == 0:
-            self.change(number, number // 5)
-        if number % 7 == 0:
-            self.an_operator_steps_in(number // 7)
-        order = list(WorkKind)[number % 3 :] + list(WorkKind)[: number % 3]
+        """Other invocations run from beginning to end, while one is in the middle of a port call."""
+        place, what = number // 4, number // 16
+        if number % 4:
+            self.change_at_work(place, what)
+            self.product.ask(WorkKind.INVENTORY, None)
+        elif place % 2:
+            self.an_operator_steps_in(what)
+        order = list(WorkKind)[place % 3 :] + list(WorkKind)[: place % 3]
+        if place % 4 == 1:
+            self.product.tick(order[0])
         for kind in order:
             self.product.deliver(kind)
         for region in DRS_REGIONS:
             self.product.pump(region)
+        if number % 4 == 0 and place % 2 == 0:
+            self.an_operator_steps_in(what)
 
     def an_operator_steps_in(self, number: int) -> None:
-        account_id = sorted(ACCOUNTS)[number % len(ACCOUNTS)]
+        """An account goes or comes: often the one that somebody works for at this moment."""
+        at_work = self.world.ledger.last_account
+        account_id = sorted(ACCOUNTS)[number // 2 % len(ACCOUNTS)] if number % 2 or not at_work else at_work
         if account_id in self.model.accounts:
             self.removes(account_id)
         else:
             self.registers(account_id)
+
+    def change_at_work(self, number: int, what: int) -> None:
+        """Something changes about a server of the account that somebody works for at this moment."""
+        at_work = self.world.ledger.last_account
+        if servers := [server for server in self.model.servers() if server.scope.account_id == at_work]:
+            server = servers[number % len(servers)]
+            if what % 5 == 4:
+                self.model.disappears(server)
+            elif what % 5 == 3:
+                self.model.retags(server, what // 5)
+            else:
+                self.model.changes(server, what)
 
     def change(self, number: int, what: int) -> None:
         if what % 9 == 8:

@@ -117,6 +117,10 @@ class Model:
         elif found := self._instance(wire):
             found["State"] = {"Name": ["running", "stopped"][value % 2]}
 
+    def retags(self, server: Server, value: int) -> None:
+        """The tags of the server's EC2 instance change."""
+        self._tag_instance(self.wire(server), value)
+
     def recovers(self, server: Server) -> None:
         """A server is launched in the DR region."""
         number = next(self._numbers)
@@ -153,7 +157,7 @@ class Model:
             return
         tags = {tag["Key"]: tag["Value"] for tag in found["Tags"]}
         key = TAGS[value % len(TAGS)]
-        if value % 4 == 0:
+        if value % 2 == 0:
             tags.pop(key, None)
         else:
             tags[key] = f"v{value % 5}"

@@ -15,7 +15,7 @@ from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
 from chalicelib.domain.writes import UpdateServer, Write
 
-from ..factories import REGION, SECOND, THIRD
+from ..factories import REGION, SECOND
 from ..fakes import (
     FakeAccounts,
     FakeCalls,
@@ -37,7 +37,7 @@ from .ledger import Ledger
 from .shard import Shard, stream_record
 from .sqs import InMemoryDeadLetters, InMemoryWorkQueue, SqsQueue
 
-DRS_REGIONS = [THIRD, REGION, SECOND]
+DRS_REGIONS = [REGION, SECOND]
 ROWS_PER_TRANSACTION = 2
 
 
