@@ -1,7 +1,9 @@
 """Answers from the tables of the deployed stack: queries of a large inventory, region status, its cache."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from functools import partial
 from statistics import quantiles
@@ -14,6 +16,7 @@ from chalicelib.adapters.aws_regions import drs_regions
 from chalicelib.adapters.calls import CALLS
 from chalicelib.adapters.dynamodb import marshal
 from chalicelib.domain.regions import RegionStatus
+from chalicelib.observability import logger
 from chalicelib.services.inventory_query import Query
 from sandbox.fleet.product import product_on
 from tests.api.client import Api
@@ -59,6 +62,7 @@ class Times(NamedTuple):
 
 def run(context: Context) -> dict[str, Figure]:
     """Return times of queries and of the region status."""
+    logger.setLevel("ERROR")
     with deployed_stack() as stack:
         context.say(f"writing {SERVERS:,} servers")
         fill(stack, SERVERS)
@@ -93,7 +97,7 @@ def _queries(context: Context, stack: Stack) -> dict[str, Figure]:
 def _status(stack: Stack) -> dict[str, Figure]:
     """Return what a region status costs that no cache answers."""
     regions = len(drs_regions())
-    with product_on(stack.cloud.outputs) as product:
+    with _product(stack) as product:
         ask = partial(product.region_filter().active_regions, 0)
         active, times, calls = len(ask()), *_timed(ask, STATUS_REQUESTS)
     if active != regions:
@@ -110,7 +114,7 @@ def _status(stack: Stack) -> dict[str, Figure]:
 
 def _cache(stack: Stack) -> dict[str, Figure]:
     """Return how many calls of a burst the cache answers."""
-    with product_on(stack.cloud.outputs) as product:
+    with _product(stack) as product:
         _, calls = _timed(product.region_filter().active_regions)
     api = Api(stack.cloud)
     stack.forget_calls()
@@ -138,11 +142,18 @@ def _through_rest(stack: Stack, parameters: dict[str, Any]) -> Times:
 
 
 def _in_process(stack: Stack, here: Callable[[Any], object]) -> Times:
-    with product_on(stack.cloud.outputs) as product:
+    with _product(stack) as product:
         ask = partial(here, product.inventory_query())
         ask()  # warm
         times, calls = _timed(ask)
     return Times(*_percentiles(times), calls / REQUESTS)
+
+
+@contextmanager
+def _product(stack: Stack) -> Iterator[Any]:
+    """Wire the product in this process to the stack; its logs and metrics go nowhere."""
+    with open(os.devnull, "w") as quiet, redirect_stdout(quiet), product_on(stack.cloud.outputs) as product:
+        yield product
 
 
 def _timed(ask: Callable[[], object], requests: int = REQUESTS) -> tuple[list[float], int]:

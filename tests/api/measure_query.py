@@ -31,7 +31,7 @@ from .client import Api
 
 REGION = "eu-north-1"
 SOURCE = "640000000000"
-"""Where the machines of the first ten accounts run."""
+"""Where the machines of the first account run."""
 SERVERS_PER_ACCOUNT = 1000
 PAGE = 100
 REQUESTS = 30
@@ -126,7 +126,7 @@ def _row(server_id, scope, now):
     tags = {"Name": server_id, "env": "prod", "team": "payments", "cost-center": "1234", "role": "web"}
     facts = {"cpu_cores": 4, "ram_bytes": 16 << 30, "operating_system": "Amazon Linux 2023", "drs_tags": tags}
     ec2 = {"instance_state": "FOUND", "instance_type": "m5.large", "source_tags": tags}
-    facts["source_account_id"] = f"{SOURCE[:2]}{int(scope.account_id[2:]) // 10:010d}"
+    facts["source_account_id"] = SOURCE[:2] + scope.account_id[2:]
     row = server_row(server_id, scope, first_seen=now, last_updated=now, drs_hash="0" * 16, **facts, **ec2)
     return {"PutRequest": {"Item": marshal({**row.item(), "firstSeen": iso(now)})}}
 
