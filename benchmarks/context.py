@@ -1,5 +1,6 @@
 """What every measurement is given: the profile, where to put things, and a way to say how far it is."""
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -58,6 +59,16 @@ class Context:
 def say(line: str) -> None:
     """Print a line with the time since the run began."""
     print(f"[{time.monotonic() - STARTED:5.0f} s] {line}", file=sys.__stdout__, flush=True)
+
+
+def set_aside() -> None:
+    """Have the garbage collector leave alone what is there by now.
+
+    Tables and simulators of a whole fleet are in this process; in a worker's they are not, and would be searched again
+    and again on its account.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _timed(started: float, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chalicelib.domain.work import WorkKind
 
-from .context import say
+from .context import say, set_aside
 from .fleets import Shape
 
 if TYPE_CHECKING:
@@ -217,6 +217,7 @@ def _settle(tell: _Teller) -> None:
     """Run one more cycle: the first one after tags were written compares the rows once."""
     tell.lab.advance(QUARTER)
     tell.lab.cycle(WorkKind.INVENTORY)
+    set_aside()
 
 
 def _changes(tell: _Teller) -> None:

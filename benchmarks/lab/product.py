@@ -9,6 +9,7 @@ from contextlib import ExitStack, redirect_stdout
 from types import SimpleNamespace
 from typing import Any, Self
 
+from benchmarks.context import set_aside
 from benchmarks.fleets import Fleet, FleetAccount, Shape
 from benchmarks.lab.endpoint import HOME, HUB, Endpoint
 from chalicelib.domain.accounts import Account, AccountKind, Membership
@@ -70,6 +71,7 @@ class Laboratory:
         self._wire()
         self._plant()
         self._register()
+        set_aside()
         self.endpoint.forget()
         return self
 
