@@ -47,7 +47,7 @@ test: .venv/.installed ## every test, on two processes
 	@$(REPEATABLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 chaos: .venv/.installed ## the product against a model, in process, whatever goes wrong; RUNS=n SEED=n
-	@$(REPEATABLE) CHAOS_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/chaos --hypothesis-seed=$(or $(SEED),$(shell date +%s))
+	@$(REPEATABLE) CHAOS_RUNS=$(RUNS) $(BIN)/python -m pytest -q -s tests/chaos --hypothesis-seed=$(or $(SEED),$(shell date +%s))
 
 test-fast: .venv/.installed ## unit and property tests, with coverage
 	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/property --cov --cov-report=term:skip-covered --cov-fail-under=90
