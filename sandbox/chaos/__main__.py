@@ -2,19 +2,19 @@
 
 import argparse
 import random
-import signal
 from pathlib import Path
 
 from sandbox.chaos.report import tell
 from sandbox.chaos.run import Chaos, first_cycle
 from sandbox.chaos.timing import PARAMETERS, shorten
 from sandbox.cloud.client import SandboxCloud
-from sandbox.cloud.launcher import AppSource, CloudError, CloudOptions, down, up
+from sandbox.cloud.launcher import AppSource, CloudOptions, down, up
 from sandbox.cloud.packaging import REPO
 from sandbox.demo.display import Display
-from sandbox.fleet.description import SMALL, DescriptionError, read_description
+from sandbox.fleet.description import SMALL, read_description
 from sandbox.fleet.generator import generate
 from sandbox.fleet.planting import plant
+from sandbox.running import with_a_cloud
 
 STATE = REPO / "sandbox" / ".state" / "chaos"
 
@@ -22,18 +22,7 @@ STATE = REPO / "sandbox" / ".state" / "chaos"
 def main(arguments: list[str] | None = None) -> int:
     """Run chaos; return 0 where everything was true in the end, else 1."""
     options = _parser().parse_args(arguments)
-    display = Display()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(options, display)
-    except (CloudError, DescriptionError) as error:
-        display.bad(str(error))
-        return 1
-    except KeyboardInterrupt:
-        display.line("\ninterrupted")
-        return 1
-    finally:
-        down(options.state_dir)
+    return with_a_cloud(lambda display: _run(options, display), options.state_dir)
 
 
 def _run(options: argparse.Namespace, display: Display) -> int:

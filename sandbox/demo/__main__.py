@@ -6,30 +6,19 @@ import time
 from pathlib import Path
 
 from sandbox.cloud.client import SandboxCloud
-from sandbox.cloud.launcher import AppSource, CloudError, CloudOptions, down, up
+from sandbox.cloud.launcher import AppSource, CloudOptions, down, up
 from sandbox.demo.display import Display
 from sandbox.demo.story import PARAMETERS, Outcome, Story
-from sandbox.fleet.description import DEFAULT, DescriptionError, read_description
+from sandbox.fleet.description import DEFAULT, read_description
 from sandbox.fleet.generator import generate
 from sandbox.fleet.planting import plant
+from sandbox.running import with_a_cloud
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return 0 where every step was verified, else 1."""
     options = _parser().parse_args(arguments)
-    display = Display()
-    # Whoever ends the demo, the cloud ends with it
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(options, display)
-    except (CloudError, DescriptionError) as error:
-        display.bad(str(error))
-        return 1
-    except KeyboardInterrupt:
-        display.line("\ninterrupted")
-        return 1
-    finally:
-        down(options.state_dir)
+    return with_a_cloud(lambda display: _run(options, display), options.state_dir)
 
 
 def _run(options: argparse.Namespace, display: Display) -> int:

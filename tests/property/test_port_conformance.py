@@ -6,7 +6,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -16,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib import bootstrap
 from chalicelib.adapters.dead_letter_queues import DeadLetterQueues
 from chalicelib.adapters.work_queue import WorkQueue
 from chalicelib.domain.accounts import AccountKind, AccountStatus
@@ -49,7 +47,8 @@ from ..factories import (
     row_update,
     scan_record,
 )
-from ..fakes import FakeClock, World
+from ..fakes import FakeClock
+from ..ports import Ports, in_memory, on_tables
 from ..unit import stack
 
 LEASE, AGAIN = 330, 1800
@@ -60,40 +59,12 @@ seconds = st.sampled_from([0, 1, LEASE, LEASE + 1, AGAIN])
 random_calls = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@dataclass
-class Ports:
-    """One set of ports."""
-
-    work_states: Any
-    writer: Any
-    inventory: Any
-    scans: Any
-    telemetries: Any
-    refusals: Any
-    accounts: Any
-    statuses: Any
-
-
 @pytest.fixture(scope="module")
 def tables():
     with pytest.MonkeyPatch.context() as patch, stack.deployed() as environment:
         for name, value in environment.items():
             patch.setenv(name, value)
-        yield Ports(
-            bootstrap.work_states(),
-            bootstrap.fenced_writes(),
-            bootstrap.inventory(),
-            bootstrap.scans(),
-            bootstrap.telemetries(),
-            bootstrap.refusals(),
-            bootstrap.accounts(),
-            bootstrap.region_statuses(),
-        )
-
-
-def in_memory() -> Ports:
-    world = World()
-    return Ports(**{name: getattr(world, name) for name in Ports.__dataclass_fields__})
+        yield on_tables()
 
 
 def answer(call: Callable[[Ports], Any], ports: Ports) -> Any:

@@ -1,8 +1,6 @@
 """The same checks against the fakes and against the adapters on moto: what holds of one, holds of the other."""
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -40,7 +38,7 @@ from ..factories import (
     topology,
     work,
 )
-from ..fakes import World
+from ..ports import in_memory, on_tables
 from . import stack
 
 AGAIN = EPOCH + 1800
@@ -48,45 +46,12 @@ UNTIL = EPOCH + 330
 BURIED = {"deletedAt": "2026-03-01T12:00:00.000Z", "scope": None}
 
 
-@dataclass
-class Ports:
-    """One set of ports."""
-
-    work_states: Any
-    writer: Any
-    inventory: Any
-    scans: Any
-    telemetries: Any
-    refusals: Any
-    accounts: Any
-    statuses: Any
-    runs: Any
-    queue: Any
-
-    def leased(self, of=None):
-        """A lease, asked for and taken."""
-        self.work_states.ask(of or work(), AGAIN)
-        return self.work_states.take(of or work(), EPOCH, UNTIL).lease
-
-
 @pytest.fixture(params=["fakes", "tables"])
 def ports(request):
     if request.param == "fakes":
-        world = World()
-        return Ports(**{name: getattr(world, name) for name in Ports.__dataclass_fields__})
+        return in_memory()
     request.getfixturevalue("deployed")
-    return Ports(
-        bootstrap.work_states(),
-        bootstrap.fenced_writes(),
-        bootstrap.inventory(),
-        bootstrap.scans(),
-        bootstrap.telemetries(),
-        bootstrap.refusals(),
-        bootstrap.accounts(),
-        bootstrap.region_statuses(),
-        bootstrap.runs(),
-        bootstrap.work_queue(),
-    )
+    return on_tables()
 
 
 @pytest.fixture
