@@ -128,24 +128,22 @@ class Planner:
     def _plan_everything(self, kind: WorkKind, decision: Decision, request: SyncRequest | None = None) -> Plan:
         """Plan every scope; where nothing was ever synced, inventory first: its scans fill the status table."""
         mode = RunMode.FALLBACK if decision.fallback else RunMode.ALL
-        asked = self._ask(self._every(kind), request) if request else self._ask_what_is_idle(kind)
+        asked = self._ask(self._every(kind), request) if request else self._ask_what_is_idle(kind) | self._settle(kind)
         if decision.fallback and kind is not WorkKind.INVENTORY:
             asked |= self._ask_what_is_idle(WorkKind.INVENTORY)
         return Plan(mode, asked)
 
     def _ask_what_is_idle(self, kind: WorkKind) -> dict[WorkId, int]:
-        """Ask for the work of every scope, but for what waits already: ticks do not pile up while workers are busy.
-
-        What is due all the same is work of accounts that do not take part any more: it is settled, too.
-        """
+        """Ask for the work of every scope, but for what waits already: ticks do not pile up while workers are busy."""
         now, works = int(self._clock()), self._every(kind)
         again = now + self._redeliver_after
         asked = _at_once(lambda work: self._work_states.ask_unless_waiting(work, now, again), works)
-        others = self._claim(list(self._work_states.due(kind, now)))
-        return {
-            **{work: wanted for work, wanted in zip(works, asked, strict=True) if wanted is not None},
-            **{due.work: wanted for due, wanted in others.items()},
-        }
+        return {work: wanted for work, wanted in zip(works, asked, strict=True) if wanted is not None}
+
+    def _settle(self, kind: WorkKind) -> dict[WorkId, int]:
+        """Claim what is due although every scope was asked for: work of accounts that do not take part any more."""
+        due = self._claim(list(self._work_states.due(kind, int(self._clock()))))
+        return {work.work: wanted for work, wanted in due.items()}
 
     def _ask(self, works: Iterable[WorkId], request: SyncRequest) -> dict[WorkId, int]:
         again = int(self._clock()) + self._redeliver_after

@@ -14,6 +14,7 @@ from chalicelib.errors import (
     InvalidRequest,
     LeaseLost,
     NotFound,
+    RowChanged,
     ServiceError,
     SettingError,
     TableUnavailable,
@@ -63,7 +64,7 @@ def test_what_no_caller_can_mend_is_no_answer_but_a_failure(error):
 
 
 def test_every_error_of_the_product_was_thought_of():
-    told = {kind for kind, _, _ in KNOWN} | {DrsActiveRegionsError, SettingError, LeaseLost, ServiceError}
+    told = {kind for kind, _, _ in KNOWN} | {DrsActiveRegionsError, SettingError, LeaseLost, RowChanged, ServiceError}
     told |= set(ServiceError.__subclasses__())
     every = {one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, DrsActiveRegionsError)}
     assert every == told

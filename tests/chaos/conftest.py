@@ -9,7 +9,7 @@ from chalicelib.observability import logger
 from .report import REPORT
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def quiet():
     """No logs, no metrics: a run makes a million of them."""
     before = logger.log_level
