@@ -28,15 +28,23 @@ class DeadLetterQueues:
 
     def receive(self, queue: DeadLetterQueue, most: int) -> list[Received]:
         """Return up to 10 letters, at most `most`; nobody else sees them for two minutes. Empty: there are none."""
+        found = self._receive(queue, most, wait_seconds=0)
+        if not found and self.waiting(queue):
+            # A short poll asks a sample of SQS's servers, a long one all of them
+            found = self._receive(queue, most, wait_seconds=1)
+        return [_received(queue, message) for message in found]
+
+    def _receive(self, queue: DeadLetterQueue, most: int, wait_seconds: int) -> list[dict[str, Any]]:
         answer = hub_client("sqs").receive_message(
             QueueUrl=self._urls[queue],
             MaxNumberOfMessages=min(most, RECEIVE_LIMIT),
             VisibilityTimeout=HIDDEN_SECONDS,
-            WaitTimeSeconds=1,  # asks all of SQS's servers, not a sample of them
+            WaitTimeSeconds=wait_seconds,
             AttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
             MessageAttributeNames=["All"],
         )
-        return [_received(queue, message) for message in answer.get("Messages", [])]
+        messages: list[dict[str, Any]] = answer.get("Messages", [])
+        return messages
 
     def delete(self, queue: DeadLetterQueue, received: Received) -> None:
         """Delete a letter in hand. Safe to repeat."""

@@ -7,6 +7,7 @@ import pytest
 
 from chalicelib import bootstrap
 from chalicelib.adapters.dead_letter_queues import DeadLetterQueues
+from chalicelib.adapters.sessions import hub_client
 from chalicelib.domain.accounts import AccountStatus
 from chalicelib.domain.dead_letters import DeadLetterQueue
 from chalicelib.domain.scopes import Scope
@@ -215,6 +216,15 @@ class TestQueues:
         queues.delete(WORK, again)
         queues.put_back(WORK, [])
         assert queues.waiting(WORK) == 0
+
+    def test_a_sample_of_servers_that_finds_nothing_is_not_believed_where_letters_wait(self, urls, monkeypatch):
+        self.send(urls[WORK], "x")
+        client = hub_client("sqs")
+        real = client.receive_message
+        monkeypatch.setattr(
+            client, "receive_message", lambda **asked: real(**asked) if asked["WaitTimeSeconds"] else {}
+        )
+        assert len(DeadLetterQueues(urls).receive(WORK, 10)) == 1
 
 
 class TestFunction:
