@@ -16,7 +16,8 @@ HOW = "log-log slope over fleets {}; the real services with every table, DRS and
 
 def run(context: Context) -> dict[str, Figure]:
     """Return the exponents."""
-    shapes = (SMALLER, SMALL_FLEET) if context.small else (F, M, L)
+    # M without its extensions: here each server is one with an instance of its own
+    shapes = (SMALLER, SMALL_FLEET) if context.small else (F, M._replace(extended=False), L)
     grown = [context.once(in_memory.grown, shape) for shape in shapes]
     scopes = [growth.active_scopes for growth in grown]
     how = HOW.format(", ".join(shape.name for shape in shapes))
