@@ -42,50 +42,36 @@ class WorkStateTable:
 
     def ask_unless_waiting(self, work: WorkId, now: int, due_again: int) -> int | None:
         """Want `work` once more; None where it is wanted already and its message is not overdue at `now`."""
-        try:
-            attributes = self._update(
-                work,
-                f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one",
-                {**_identity(work), ":due": due_again, ":zero": 0, ":one": 1, ":now": now},
-                condition="attribute_not_exists(wanted) OR done = wanted"
-                " OR attribute_not_exists(nextDueAt) OR nextDueAt <= :now",
-                names=_NAMES,
-            )
-        except ClientError as error:
-            if dynamodb.code(error) == "ConditionalCheckFailedException":
-                return None
-            raise
-        return int(attributes["wanted"])
+        attributes = self._update_where(
+            "attribute_not_exists(wanted) OR done = wanted OR attribute_not_exists(nextDueAt) OR nextDueAt <= :now",
+            work,
+            f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one",
+            {**_identity(work), ":due": due_again, ":zero": 0, ":one": 1, ":now": now},
+            names=_NAMES,
+        )
+        return int(attributes["wanted"]) if attributes else None
 
     def claim(self, due: DueWork, tick: int, due_again: int) -> int | None:
         """Want due work once more, for the schedule's tick at `tick`; None where another planner was faster."""
-        try:
-            attributes = self._update(
-                due.work,
-                "SET nextDueAt = :again, tickAt = :tick ADD wanted :one",
-                {":again": due_again, ":tick": tick, ":one": 1, ":seen": due.next_due_at},
-                condition="nextDueAt = :seen",
-            )
-        except ClientError as error:
-            if dynamodb.code(error) == "ConditionalCheckFailedException":
-                return None
-            raise
-        return int(attributes["wanted"])
+        attributes = self._update_where(
+            "nextDueAt = :seen",
+            due.work,
+            "SET nextDueAt = :again, tickAt = :tick ADD wanted :one",
+            {":again": due_again, ":tick": tick, ":one": 1, ":seen": due.next_due_at},
+        )
+        return int(attributes["wanted"]) if attributes else None
 
     def take(self, work: WorkId, now: int, until: int) -> Taken | None:
         """Take the lease until `until` and the next epoch; None where nothing is wanted or somebody holds it."""
-        try:
-            item = self._update(
-                work,
-                "SET leaseUntil = :until, nextDueAt = :until ADD epoch :one",
-                {":until": until, ":now": now, ":one": 1},
-                condition="attribute_exists(wanted) AND (attribute_not_exists(done) OR done < wanted)"
-                " AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)",
-            )
-        except ClientError as error:
-            if dynamodb.code(error) == "ConditionalCheckFailedException":
-                return None
-            raise
+        item = self._update_where(
+            "attribute_exists(wanted) AND (attribute_not_exists(done) OR done < wanted)"
+            " AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)",
+            work,
+            "SET leaseUntil = :until, nextDueAt = :until ADD epoch :one",
+            {":until": until, ":now": now, ":one": 1},
+        )
+        if item is None:
+            return None
         lease = Lease(
             work=work,
             epoch=item["epoch"],
@@ -136,18 +122,8 @@ class WorkStateTable:
 
     def retire(self, due: DueWork) -> bool:
         """Take work out of the index until it is asked for; False where it changed meanwhile, or is still wanted."""
-        try:
-            self._update(
-                due.work,
-                "REMOVE nextDueAt",
-                {":seen": due.next_due_at},
-                "nextDueAt = :seen AND (attribute_not_exists(wanted) OR done = wanted)",
-            )
-        except ClientError as error:
-            if dynamodb.code(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+        condition = "nextDueAt = :seen AND (attribute_not_exists(wanted) OR done = wanted)"
+        return self._update_where(condition, due.work, "REMOVE nextDueAt", {":seen": due.next_due_at}) is not None
 
     def fail(self, lease: Lease, error: str, due_again: int) -> None:
         """Give the lease back undone, with the reason; nothing happens where a newer epoch has begun."""
@@ -214,6 +190,22 @@ class WorkStateTable:
             if also and refused.get("epoch") == lease.epoch:
                 raise _MoreWanted from None
             raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over") from None
+
+    def _update_where(
+        self,
+        condition: str,
+        work: WorkId,
+        expression: str,
+        values: dict[str, Any],
+        names: dict[str, str] | None = None,
+    ) -> dict[str, Any] | None:
+        """Return the item after its update; None where `condition` does not hold."""
+        try:
+            return self._update(work, expression, values, condition, names)
+        except ClientError as error:
+            if dynamodb.code(error) == "ConditionalCheckFailedException":
+                return None
+            raise
 
     def _update(
         self,
