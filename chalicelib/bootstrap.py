@@ -66,7 +66,7 @@ def scans() -> ScanTable:
 @cache
 def accounts() -> AccountsTable:
     """Return the registry's table."""
-    return AccountsTable(settings().accounts_table)
+    return AccountsTable(settings().accounts_table, settings().default_tenant)
 
 
 @cache

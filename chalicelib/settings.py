@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from .domain.accounts import DEFAULT_TENANT, Tenant
 from .domain.work import Cadence
 from .errors import SettingError
 
@@ -34,6 +35,7 @@ class Settings(BaseModel):
     work_dead_letter_queue_url: Name
     schedule_failures_queue_url: Name
     stream_failures_queue_url: Name
+    default_tenant: Tenant = DEFAULT_TENANT
     account_probe_function: Name | None = None
     maintenance_function: Name | None = None
     enable_region_filtering: bool = True

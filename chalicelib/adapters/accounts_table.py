@@ -2,7 +2,7 @@
 
 from botocore.exceptions import ClientError
 
-from ..domain.accounts import Account, AccountKind, AccountStatus, Membership
+from ..domain.accounts import DEFAULT_TENANT, Account, AccountKind, AccountStatus, Membership
 from ..errors import AlreadyExists, NotFound
 from . import dynamodb
 
@@ -13,15 +13,21 @@ KIND_INDEX = "KindIndex"
 
 
 class AccountsTable:
-    """Reads and writes the registry."""
+    """Reads and writes the registry.
 
-    def __init__(self, table: str) -> None:
+    Args:
+        table: its name.
+        default_tenant: the tenant of accounts that were stored without one.
+    """
+
+    def __init__(self, table: str, default_tenant: str = DEFAULT_TENANT) -> None:
         self._table = table
+        self._default_tenant = default_tenant
 
     def read(self, account_id: str) -> Account | None:
         """Return the account, or None where it is not registered."""
         item = dynamodb.get(self._table, {"accountId": account_id, "record": ACCOUNT})
-        return Account.of(item) if item else None
+        return self._account(item) if item else None
 
     def read_all(self) -> list[Account]:
         """Return every registered account, by kind and ID; an index, hence a moment behind."""
@@ -35,7 +41,7 @@ class AccountsTable:
             KeyConditionExpression="kind = :kind",
             values={":kind": kind.value},
         )
-        return [Account.of(item) for item in items]
+        return [self._account(item) for item in items]
 
     def memberships(self, account_id: str) -> list[Membership]:
         """Return the staging memberships of the target `account_id`, by staging account."""
@@ -118,6 +124,9 @@ class AccountsTable:
             ReturnValues="ALL_OLD",
         )
         return "Attributes" in answer
+
+    def _account(self, item: dynamodb.Item) -> Account:
+        return Account.of({"tenant": self._default_tenant, **item})
 
     def _create(self, item: dynamodb.Item, exists: str) -> None:
         try:

@@ -6,12 +6,13 @@ from pydantic import Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from ..bootstrap import account_registry, capacity, probe_client
-from ..domain.accounts import Account, AccountId, AccountKind, AccountStatus, ExternalId, RoleArn
+from ..domain.accounts import Account, AccountId, AccountKind, AccountStatus, ExternalId, RoleArn, Tenant
 from ..domain.capacity import ScopeCapacity
 from ..domain.checks import Check
 from ..domain.records import Moment, Record
 from ..domain.regions import ScopeState
 from ..errors import InvalidRequest
+from ..settings import settings
 from .fields import Region
 from .operation import Operation, Request, routes
 
@@ -24,6 +25,7 @@ class AccountBody(Record):
     kind: AccountKind
     status: AccountStatus
     partition: str
+    tenant: str
     reader_role_arn: str | None
     writer_role_arn: str | None
     external_id_set: bool
@@ -54,20 +56,24 @@ class AccountFields(Request):
     kind: AccountKind
     status: AccountStatus = AccountStatus.ACTIVE
     partition: str = Field(default="aws", pattern=r"^aws(-[a-z]+)*$", max_length=32)
+    tenant: Tenant | None = None
     reader_role_arn: RoleArn | None = None
     writer_role_arn: RoleArn | None = None
     external_id: ExternalId | None = Field(default=None, repr=False)
 
 
 class RegisterAccount(AccountFields):
-    """An account to register; `scan_now` false leaves its first scan to the next cycle."""
+    """An account to register; `scan_now` false leaves its first scan to the next cycle.
+
+    Without `tenant` it belongs to the stack's default tenant.
+    """
 
     account_id: AccountId
     scan_now: bool = True
 
 
 class ChangeAccount(AccountFields):
-    """An account's new data; without `external_id` the one that is known stays."""
+    """An account's new data; without `external_id` or `tenant` the known one stays."""
 
     account_id: AccountId
 
@@ -145,7 +151,7 @@ def list_accounts(request: ListAccounts, _: str) -> AccountList:
 
 def register_account(request: RegisterAccount, _: str) -> AccountBody:
     """Register an account and have it scanned."""
-    account = _account(request)
+    account = _account(request, tenant=settings().default_tenant)
     account_registry().register(account, scan_now=request.scan_now)
     return _body(account)
 
@@ -158,7 +164,7 @@ def get_account(request: AccountRequest, _: str) -> AccountBody:
 def change_account(request: ChangeAccount, _: str) -> AccountBody:
     """Change an account; where its access changed, it is scanned again."""
     known = account_registry().account(request.account_id)
-    account = _account(request)
+    account = _account(request, tenant=known.tenant)
     if request.external_id is None:
         account = account.model_copy(update={"external_id": known.external_id})
     account_registry().change(account)
@@ -211,8 +217,8 @@ def list_capacity(request: CapacityRequest, _: str) -> CapacityList:
     return CapacityList(scopes=[one for region in regions for one in capacity().of_region(region)])
 
 
-def _account(fields: RegisterAccount | ChangeAccount) -> Account:
-    """Return the account that a request describes.
+def _account(fields: RegisterAccount | ChangeAccount, tenant: str) -> Account:
+    """Return the account that a request describes, `tenant`'s where the request names none.
 
     Raises:
         InvalidRequest: where a role is another account's, or removal is asked for by status.
@@ -220,7 +226,7 @@ def _account(fields: RegisterAccount | ChangeAccount) -> Account:
     if fields.status is AccountStatus.REMOVING:
         raise InvalidRequest("status: delete the account to remove it")
     try:
-        return Account(**fields.model_dump(exclude={"scan_now"}))
+        return Account(**(fields.model_dump(exclude={"scan_now"}) | {"tenant": fields.tenant or tenant}))
     except ValidationError as error:
         # the message alone: pydantic's text repeats what was given, the ExternalId included
         name, _, problem = error.errors()[0]["msg"].removeprefix("Value error, ").partition(":")

@@ -14,6 +14,9 @@ RoleArn = Annotated[
 # AWS STS AssumeRole: ExternalId, 2 to 1,224 characters of this set
 ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224, pattern=r"^[A-Za-z0-9_+=,.@:/-]+$")]
 
+Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+DEFAULT_TENANT = "default"
+
 
 class AccountKind(StrEnum):
     """What an account is to us: where servers are recovered, where they are staged, or where they only run."""
@@ -42,6 +45,7 @@ class Account(Record):
     """One registered account.
 
     `external_id` is kept out of every representation: it is a secret shared with the account.
+    `tenant` is whose account it is: nothing crosses from one tenant's accounts to another's.
     """
 
     account_id: AccountId
@@ -49,6 +53,7 @@ class Account(Record):
     kind: AccountKind
     status: AccountStatus = AccountStatus.ACTIVE
     partition: str = "aws"
+    tenant: Tenant = DEFAULT_TENANT
     reader_role_arn: RoleArn | None = None
     writer_role_arn: RoleArn | None = None
     external_id: ExternalId | None = Field(default=None, repr=False)

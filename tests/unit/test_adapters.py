@@ -10,6 +10,7 @@ from moto import mock_aws
 
 from chalicelib import bootstrap
 from chalicelib.adapters import dynamodb, pauses, telemetry_table
+from chalicelib.adapters.accounts_table import AccountsTable
 from chalicelib.adapters.calls import CALLS, CallCounter
 from chalicelib.adapters.drs import DrsReader, DrsWriter
 from chalicelib.adapters.ec2 import FILTER_LIMIT, Ec2Reader
@@ -493,3 +494,18 @@ class TestQueues:
         monkeypatch.setattr(hub_client("sqs"), "send_message_batch", lambda **_: {"Failed": [{"Id": "0"}]})
         with pytest.raises(DrsActiveRegionsError, match="refused 1 of 1"):
             bootstrap.work_queue().send([message()])
+
+
+class TestAccounts:
+    def test_an_account_stored_before_there_were_tenants_belongs_to_the_default_one(self, deployed):
+        table = deployed["ACCOUNTS_TABLE"]
+        item = {name: value for name, value in account().item().items() if name != "tenant"}
+        hub_client("dynamodb").put_item(TableName=table, Item=dynamodb.marshal({**item, "record": "ACCOUNT"}))
+        registry = AccountsTable(table, default_tenant="acme")
+        assert registry.read(TARGET).tenant == "acme"
+        assert [one.tenant for one in registry.read_all()] == ["acme"]
+
+    def test_an_account_keeps_the_tenant_that_it_was_registered_with(self, deployed):
+        registry = AccountsTable(deployed["ACCOUNTS_TABLE"], default_tenant="acme")
+        registry.create(account(tenant="globex"))
+        assert registry.read(TARGET).tenant == "globex"

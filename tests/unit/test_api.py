@@ -29,6 +29,7 @@ from ..factories import (
     scan_record,
     work,
 )
+from . import stack
 
 SERVERS = [f"s-{number:017x}" for number in range(3)]
 
@@ -290,9 +291,19 @@ class TestAccounts:
         assert removed.json_body["scopes"] > 0
         assert get(stocked, f"/accounts/{STAGING}")[1]["status"] == "removing"
 
+    def test_an_account_belongs_to_the_default_tenant_unless_another_is_named(self, stocked, monkeypatch):
+        monkeypatch.setenv("DEFAULT_TENANT", "acme")
+        stack.forget_wiring()
+        assert post(stocked, "/accounts", ACCOUNT)[1]["tenant"] == "acme"
+        assert put(stocked, f"/accounts/{STAGING}", {**CHANGE, "tenant": "globex"})[1]["tenant"] == "globex"
+        assert put(stocked, f"/accounts/{STAGING}", CHANGE)[1]["tenant"] == "globex"
+        assert get(stocked, f"/accounts/{STAGING}")[1]["tenant"] == "globex"
+
     @pytest.mark.parametrize(
         ("change", "named"),
         [
+            ({"tenant": "A. C. Me"}, "tenant"),
+            ({"tenant": "x" * 33}, "tenant"),
             ({"readerRoleArn": f"arn:aws:iam::{TARGET}:role/reader"}, "another account"),
             ({"readerRoleArn": None}, "readerRoleArn"),
             ({"status": "removing"}, "status"),
