@@ -9,6 +9,7 @@ The map, in the order of the data:
         | lease and epoch                                                chalicelib/services/work_loop.py
         v
     inventory worker                 chalicelib/services/inventory_sync.py
+        | scans (scope_scanner.py, instance_lookup.py), compares (domain/server_changes.py)
         | writes changed servers, last the scan record
         v
     DynamoDB stream                  chalicelib/events/streams.py

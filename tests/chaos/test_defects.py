@@ -6,12 +6,13 @@ import pytest
 from hypothesis import Phase
 from hypothesis.stateful import run_state_machine_as_test
 
+from chalicelib.domain import server_changes
 from chalicelib.domain.regions import ScanRecord
 from chalicelib.domain.scopes import Scope
+from chalicelib.domain.server_changes import PreviousState, entry_of, tombstone
 from chalicelib.domain.servers import ServerRow
 from chalicelib.events import queues, streams
-from chalicelib.services import inventory_sync
-from chalicelib.services.inventory_sync import InventorySync, Known
+from chalicelib.services.scope_scanner import ScopeScanner
 
 from .machine import RUNS_IN_THE_SUITE, Chaos, machine_settings
 
@@ -42,13 +43,13 @@ def cleanup_across_accounts(patch):
         region = lease.work.scope.region
         items = [item for key, item in self._inventory.gated.items.items() if key[1] == region and "scope" in item]
         rows = map(ServerRow.of, items)
-        return Known({row.source_server_id: inventory_sync._entry_of(row) for row in rows}, complete=False)
+        return PreviousState({row.source_server_id: entry_of(row) for row in rows}, complete=False)
 
     def buried_as_its_owner(scope, row, now):
-        return inventory_sync._tombstone(Scope(row.account_id, scope.region), row, now) if row else []
+        return tombstone(Scope(row.account_id, scope.region), row, now) if row else []
 
-    patch.setattr(InventorySync, "_known", rows_of_the_region)
-    patch.setattr(inventory_sync, "_bury", buried_as_its_owner)
+    patch.setattr(ScopeScanner, "_previous_state", rows_of_the_region)
+    patch.setattr(server_changes, "burial", buried_as_its_owner)
     yield
 
 

@@ -11,8 +11,8 @@ from chalicelib.domain.topology import Source
 from chalicelib.domain.work import WorkKind
 from chalicelib.domain.writes import ScopeTelemetry, UpdateServer
 from chalicelib.errors import AccessDenied, LeaseLost, NotOptedIn, ServiceError, Throttled, Uninitialized
-from chalicelib.services import inventory_sync as module
-from chalicelib.services.look_ups import INSTANCES_PER_LOOK_UP
+from chalicelib.services.instance_lookup import INSTANCES_PER_LOOK_UP
+from chalicelib.services.replication_configurations import CONFIGURATION_CALLS_AT_ONCE
 
 from ..factories import (
     EPOCH,
@@ -482,7 +482,7 @@ class TestTopology:
         mark = world.calls.mark()
         world.scan()
         asked = world.calls.since(mark)[CONFIGURATION]
-        assert asked <= module.CONFIGURATION_CALLS_AT_ONCE
+        assert asked <= CONFIGURATION_CALLS_AT_ONCE
         assert scan_of(world).server_count == 62
 
     def test_servers_that_keep_failing_do_not_hold_up_the_others(self, world):

@@ -9,7 +9,7 @@ from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
 from chalicelib.errors import AccessDenied, OutOfTime, Refused, ServiceError, Throttled
-from chalicelib.services import look_ups
+from chalicelib.services import instance_lookup
 from chalicelib.services.answers import not_tried, state_after
 from chalicelib.services.inventory_sync import MOST_CONTINUATIONS
 from chalicelib.services.work_loop import LONGEST_SWEEP
@@ -234,7 +234,7 @@ class TestOutOfTime:
         assert world.calls.of("drs") == 1 + MOST_CONTINUATIONS + 1 + 2  # the first scan asked for two configurations
 
     def test_origins_that_could_not_be_asked_are_asked_by_the_next(self, world, slow, monkeypatch):
-        monkeypatch.setattr(look_ups, "AT_ONCE", 1)
+        monkeypatch.setattr(instance_lookup, "AT_ONCE", 1)
         elsewhere = (SOURCE, REGION)
         world.drs.add(wire_server("s-3", instance="i-3", origin=elsewhere))
         world.ec2.add(*elsewhere, instance("i-3", tags={"Name": "web-3"}))

@@ -16,7 +16,7 @@ Instances = dict[str, bytes]
 """What EC2 says of instances, packed, by ID."""
 
 
-class LookedUp(NamedTuple):
+class LookupResult(NamedTuple):
     """The answer to one look-up: what the origin said of the instances of these servers, or why it did not answer.
 
     Attributes:
@@ -30,7 +30,7 @@ class LookedUp(NamedTuple):
     instances: Instances | ServiceError
 
 
-class LookUps:
+class InstanceLookup:
     """The look-ups of one scan: started as its servers arrive, as few as if all had been known before.
 
     Args:
@@ -42,7 +42,7 @@ class LookUps:
         self._ask = ask
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._waiting: dict[Origin, dict[str, str]] = {}
-        self._asked: list[Future[LookedUp]] = []
+        self._asked: list[Future[LookupResult]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -57,14 +57,14 @@ class LookUps:
         if len(waiting) == INSTANCES_PER_LOOK_UP:
             self._send(origin)
 
-    def answered(self) -> Iterator[LookedUp]:
+    def answered(self) -> Iterator[LookupResult]:
         """Yield the answers that are there by now, each once."""
         done = [future for future in self._asked if future.done()]
         self._asked = [future for future in self._asked if future not in done]
         for future in done:
             yield future.result()
 
-    def finish(self) -> Iterator[LookedUp]:
+    def finish(self) -> Iterator[LookupResult]:
         """Look up what is left, and yield the answers that were not yielded yet."""
         for origin in list(self._waiting):
             self._send(origin)
@@ -74,8 +74,8 @@ class LookUps:
     def _send(self, origin: Origin) -> None:
         self._asked.append(self._pool.submit(self._look_up, origin, self._waiting.pop(origin)))
 
-    def _look_up(self, origin: Origin, servers: dict[str, str]) -> LookedUp:
-        return LookedUp(origin, servers, self._ask(origin, list(servers.values())))
+    def _look_up(self, origin: Origin, servers: dict[str, str]) -> LookupResult:
+        return LookupResult(origin, servers, self._ask(origin, list(servers.values())))
 
 
 def origin_of(drs: DrsFacts) -> Origin | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import Throttled
-from chalicelib.services.look_ups import INSTANCES_PER_LOOK_UP, LookUps
+from chalicelib.services.instance_lookup import INSTANCES_PER_LOOK_UP, InstanceLookup
 
 from ..factories import SOURCE, TARGET
 
@@ -39,7 +39,7 @@ def test_an_origin_is_asked_as_soon_as_a_look_up_is_full():
         asked.set()
         return {}
 
-    with LookUps(ask) as look_ups:
+    with InstanceLookup(ask) as look_ups:
         add(look_ups, range(INSTANCES_PER_LOOK_UP - 1))
         assert not asked.wait(0.05)
         add(look_ups, [INSTANCES_PER_LOOK_UP])
@@ -51,7 +51,7 @@ def test_no_more_look_ups_than_if_all_had_been_known_before(counts, random):
     ec2, answers = Ec2(), []
     origins = [one for one, count in zip((HERE, THERE), counts, strict=True) for _ in range(count)]
     random.shuffle(origins)
-    with LookUps(ec2) as look_ups:
+    with InstanceLookup(ec2) as look_ups:
         for number, origin in enumerate(origins):
             add(look_ups, [number], origin)
             answers += look_ups.answered()
@@ -67,7 +67,7 @@ def test_no_more_look_ups_than_if_all_had_been_known_before(counts, random):
 def test_a_look_up_that_fails_says_which_servers_it_was_for():
     ec2 = Ec2()
     ec2.failing = {"i-0"}
-    with LookUps(ec2) as look_ups:
+    with InstanceLookup(ec2) as look_ups:
         add(look_ups, range(INSTANCES_PER_LOOK_UP + 1))
         first, second = look_ups.finish()
     assert isinstance(first.instances, Throttled)
@@ -85,7 +85,7 @@ def test_of_a_scan_that_failed_nothing_more_is_asked():
         return ec2(origin, instances)
 
     def scan():
-        with LookUps(slow) as look_ups:
+        with InstanceLookup(slow) as look_ups:
             add(look_ups, range(20 * INSTANCES_PER_LOOK_UP))
             assert started.wait(5)
             go_on.set()

@@ -1,0 +1,148 @@
+"""What a scan writes: the update of a changed row, the tombstone of one that is gone, the versions of the record."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from .extension import RefusalReason, refuse
+from .failback import events_after
+from .history import Event, EventKind, trimmed
+from .leases import Lease
+from .records import iso
+from .regions import ScanRecord
+from .scopes import Scope
+from .servers import DISCONNECTED, EXTENDED, DrsFacts, Ec2Facts, InstanceState, ServerRow, Telemetry
+from .topology import Topology
+from .writes import UpdateServer, Write
+
+
+class DiscoveredServer(NamedTuple):
+    """What one scan found of one server, packed; `ec2_text` is None where EC2 could not be asked."""
+
+    drs_text: bytes
+    ec2_text: bytes | None = None
+
+    @property
+    def drs(self) -> DrsFacts:
+        """What DRS says."""
+        return DrsFacts.of(json.loads(self.drs_text))
+
+    @property
+    def ec2(self) -> Ec2Facts | None:
+        """What EC2 says; None where it could not be asked."""
+        return Ec2Facts.of(json.loads(self.ec2_text)) if self.ec2_text else None
+
+
+class PreviousState(NamedTuple):
+    """What the scans before this one knew of the scope's servers.
+
+    `complete` is False where the scan before did not finish: what it may have written is not known to have been
+    acted upon.
+    """
+
+    servers: dict[str, Telemetry]
+    complete: bool
+
+
+def entry_of(row: ServerRow) -> Telemetry:
+    """Return what finding changes needs of a stored row."""
+    return Telemetry(drs_hash=row.drs_hash or "", ec2_hash=row.ec2_hash or "", topology_complete=topology_known(row))
+
+
+def topology_known(row: ServerRow | None) -> bool:
+    """Return whether every failback original of the row is known."""
+    return row is not None and row.topology is not None and row.topology.complete
+
+
+def update(
+    scope: Scope,
+    server: str,
+    found: DiscoveredServer,
+    entry: Telemetry,
+    row: ServerRow | None,
+    seen: Topology | None,
+    now: datetime,
+) -> UpdateServer | None:
+    """Return the update that brings a server's row up to date, or None where the row says it all.
+
+    Args:
+        scope: where the server was listed.
+        server: its ID.
+        found: what the scan found of it.
+        entry: its telemetry.
+        row: its stored row.
+        seen: its failback originals, where they were not all known.
+        now: when the scan began.
+    """
+    fresh = row is None or not row.living
+    values: dict[str, Any] = {}
+    drs = found.drs
+    if fresh or row is None or row.drs_hash != entry.drs_hash:
+        values |= {**_attributes(drs), "drsHash": entry.drs_hash}
+    if (ec2 := found.ec2) and (row is None or row.ec2_hash != entry.ec2_hash):
+        values |= {**_known_of_instance(ec2), "ec2Hash": entry.ec2_hash}
+    if seen and (row is None or seen != row.topology):
+        values["topology"] = seen.item()
+    known = row.history if row else []
+    history = events_after(known, row, drs, now)
+    if history != known:
+        values["history"] = [event.item() for event in history]
+    if not values:
+        return None
+    moment = iso(now)
+    identity = {"accountId": scope.account_id, "scope": scope.key, "lastUpdated": moment, "deletedAt": None}
+    return UpdateServer(server, scope, {**values, **identity}, first={"firstSeen": moment})
+
+
+def _attributes(facts: DrsFacts | Ec2Facts) -> dict[str, Any]:
+    """Return every attribute of `facts`; absent ones as None, so that what DRS no longer says is removed."""
+    return facts.model_dump(by_alias=True)
+
+
+def _known_of_instance(ec2: Ec2Facts) -> dict[str, Any]:
+    """Return what to write of an instance; of one that is gone only that it is: its tags stay as last known."""
+    if ec2.instance_state is InstanceState.FOUND:
+        return _attributes(ec2)
+    return {"instanceState": ec2.instance_state}
+
+
+def burial(scope: Scope, row: ServerRow | None, now: datetime) -> Iterator[Write]:
+    """Yield what turns a server that is gone into a tombstone; an extension is not to be made again unasked (R3.5)."""
+    if row is None or not row.living or row.account_id != scope.account_id:
+        return
+    if row.staging_status == EXTENDED and row.staging_source_server_arn:
+        # Before the tombstone: should the worker die between the two, the next scan still lists the row and does both.
+        why = f"its extension {row.source_server_id} was removed from {scope.account_id}"
+        yield refuse(scope, row.staging_source_server_arn, RefusalReason.REMOVED, why, now)
+    yield from tombstone(scope, row, now)
+
+
+def tombstone(scope: Scope, row: ServerRow, now: datetime) -> Iterator[Write]:
+    """Yield what turns a living row of the scope into a tombstone, which keeps its topology and history."""
+    if not row.living or row.account_id != scope.account_id:
+        return
+    moment = iso(now)
+    history = trimmed([*row.history, Event(at=now, kind=EventKind.DELETED)])
+    values = {"deletedAt": moment, "lastUpdated": moment, "scope": None, "history": [e.item() for e in history]}
+    yield UpdateServer(row.source_server_id, scope, values)
+
+
+def calls_for_tags(found: DiscoveredServer, row: ServerRow | None) -> bool:
+    """Return whether a changed server may call for tags: it is new, or what its tags depend on is not what it was."""
+    if row is None or not row.living:
+        return True
+    drs, ec2 = found.drs, found.ec2
+    return (
+        row.drs_tags != drs.drs_tags
+        or (row.replication_direction, row.replication_state == DISCONNECTED)
+        != (drs.replication_direction, drs.replication_state == DISCONNECTED)
+        or (ec2 is not None and (row.source_tags, row.instance_state) != (ec2.source_tags, ec2.instance_state))
+    )
+
+
+def version(lease: Lease, previous: ScanRecord | None, name: str, changed: bool, state: PreviousState) -> int:
+    """Return a version of the scan record: this epoch where it changed, or where an unfinished scan may have."""
+    if changed or not state.complete or previous is None:
+        return lease.epoch
+    return int(getattr(previous, name))
