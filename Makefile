@@ -71,6 +71,7 @@ check: .venv/.installed .venv-checkov/.installed ## formats, lints, types, impor
 	@$(BIN)/python -m scripts.permissions --check docs/permissions.md
 	@$(BIN)/python -m sandbox.cloud template --out build/template.yaml
 	@$(BIN)/cfn-lint build/template.yaml infra/*.yaml
+	@$(BIN)/python -m scripts.authorization build/template.yaml .chalice/policy-*.json .chalice/resources.yaml infra/*
 	@echo "looking for weak spots in templates and for secrets"
 	@$(CHECKOV)/checkov --config-file .checkov.yaml --framework cloudformation -f build/template.yaml infra/*.yaml >build/checkov.txt || { cat build/checkov.txt; exit 1; }
 	@$(CHECKOV)/checkov --config-file .checkov.yaml --framework secrets -f $$(git ls-files) >build/checkov.txt || { cat build/checkov.txt; exit 1; }

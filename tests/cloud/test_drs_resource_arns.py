@@ -1,4 +1,4 @@
-"""A role limited to source servers of one account may touch those, and no others."""
+"""A role limited to source servers may touch those, and no others, where AWS authorises an action by its resource."""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 from tests.cloud.test_access import CUSTOMER, HUB, client, create_role
 
 REGION = "eu-west-1"
+STAGING = "333333333333"
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,24 @@ def test_another_server_may_not(limited):
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
             call()
+
+
+@pytest.mark.parametrize("resource", ["*", f"arn:aws:drs:{REGION}:{STAGING}:source-server/*"])
+def test_extending_has_no_resource_type_and_is_never_allowed_by_an_arn(cloud, name, resource):
+    customer = cloud.session(CUSTOMER)
+    spec = {"accountId": STAGING, "region": REGION, "hostname": name, "state": "CONTINUOUS"}
+    for account, trusts in ((CUSTOMER, []), (STAGING, [CUSTOMER])):
+        regions = {REGION: {"initialised": True}}
+        cloud.control("POST", "/accounts", {"accountId": account, "regions": regions, "trusts": trusts})
+    [server] = cloud.control("POST", "/servers", {"servers": [spec]})["servers"]
+    actions = [{"Effect": "Allow", "Action": "drs:CreateExtendedSourceServer", "Resource": resource}]
+    create_role(customer.client("iam"), name, {"AWS": f"arn:aws:iam::{HUB}:root"}, actions)
+    role = f"arn:aws:iam::{CUSTOMER}:role/{name}"
+    assumed = cloud.hub().client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    drs = client(cloud, "drs", assumed, REGION)
+
+    if resource == "*":
+        assert drs.create_extended_source_server(sourceServerArn=server["arn"])["sourceServer"]
+    else:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            drs.create_extended_source_server(sourceServerArn=server["arn"])

@@ -1,5 +1,8 @@
 """The template that customers get."""
 
+import json
+import re
+import re._parser as sre_parser
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +12,10 @@ from samtranslator.yaml_helper import yaml_parse
 
 from chalicelib.adapters.sessions import Purpose
 from sandbox.fleet.roles import READER, TEMPLATE, WRITER
+from scripts.authorization.reference import Reference
 
 PRODUCT = "drs-active-regions-"
+REFERENCE = Reference()
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +41,11 @@ def test_no_action_is_a_wildcard(template):
         assert not [action for action in actions if "*" in action]
 
 
-def test_only_lists_apply_to_everything(template):
+def test_only_what_has_no_resource_type_applies_to_everything(template):
     for role in ("ReaderRole", "WriterRole"):
         for statement in statements(template["Resources"][role]):
-            if statement["Resource"] == "*":
-                assert all(action.split(":")[1].startswith(("Describe", "List")) for action in statement["Action"])
+            without = [not REFERENCE.actions(action)[0].arn_formats for action in statement["Action"]]
+            assert without == [statement["Resource"] == "*"] * len(without), statement["Sid"]
 
 
 def test_the_reader_cannot_write(template):
@@ -78,12 +83,60 @@ def test_what_the_writer_may_do_depends_on_the_session(template):
         document = policy["Fn::If"][1] if "Fn::If" in policy else policy
         purpose = sessions[document["PolicyName"].partition("-")[0]]
         for statement in document["PolicyDocument"]["Statement"]:
-            assert statement["Condition"] == {"StringLike": {"aws:userid": f"*:{PRODUCT}{purpose}"}}
+            assert statement["Condition"]["StringLike"] == {"aws:userid": f"*:{PRODUCT}{purpose}"}
+
+
+def test_staging_accounts_limit_what_aws_can_limit(template):
+    extend = {one["Sid"]: one for one in statements(template["Resources"]["WriterRole"]) if "Staging" in one["Sid"]}
+    [statement] = extend.values()
+    assert statement["Action"] == ["drs:GetReplicationConfiguration"]
+    condition, accounts, otherwise = statement["Condition"]["StringEquals"]["Fn::If"]
+    assert (condition, otherwise) == ("HasStagingAccounts", {"Ref": "AWS::NoValue"})
+    assert list(accounts) == ["aws:ResourceAccount"]
+    assert template["Parameters"]["StagingAccounts"]["Default"] == ""
 
 
 def test_the_external_id_is_a_secret_of_some_length(template):
     assert template["Parameters"]["ExternalId"]["NoEcho"] is True
     assert template["Parameters"]["ExternalId"]["MinLength"] >= 16
+    assert template["Parameters"]["ExternalId"]["MaxLength"] == 256
+
+
+LONGEST_PARTITION = "aws-us-gov"
+TRUST_POLICY_CHARACTERS = 2048
+"""IAM and STS quotas, "Role trust policy length"; whitespace does not count."""
+
+
+@pytest.mark.parametrize("role", ["ReaderRole", "WriterRole"])
+def test_the_trust_policy_fits_with_the_longest_value_of_every_parameter(template, role):
+    longest = {
+        "AWS::Partition": LONGEST_PARTITION,
+        "HubAccountId": "1" * 12,
+        "ExternalId": "x" * template["Parameters"]["ExternalId"]["MaxLength"],
+        "HubRolePath": "x" * longest_match(template["Parameters"]["HubRolePath"]["AllowedPattern"]),
+    }
+
+    def rendered(node):
+        match node:
+            case {"Ref": name}:
+                return longest[name]
+            case {"Fn::Sub": text}:
+                return re.sub(r"\$\{([^}]+)\}", lambda found: longest[found[1]], text)
+            case {"Fn::If": [_, yes, _]}:
+                return rendered(yes)
+            case dict():
+                return {key: rendered(value) for key, value in node.items()}
+            case list():
+                return [rendered(value) for value in node]
+        return node
+
+    document = rendered(template["Resources"][role]["Properties"]["AssumeRolePolicyDocument"])
+    assert len(json.dumps(document, separators=(",", ":"))) <= TRUST_POLICY_CHARACTERS
+
+
+def longest_match(pattern):
+    """Return how long a text can be that a parameter's AllowedPattern lets pass."""
+    return int(sre_parser.parse(pattern).getwidth()[1])
 
 
 def test_a_source_account_gets_no_writer(template):

@@ -36,11 +36,12 @@ class Customers:
         self._registrar = registrar
         self._numbers = itertools.count(1)
 
-    def create_roles(self, account_id, kind):
-        """Deploy the template that customers deploy."""
+    def create_roles(self, account_id, kind, **parameters):
+        """Deploy the template that customers deploy, with further parameters."""
         client = self._cloud.session(account_id).client("cloudformation")
         path = self._cloud.outputs.stack["RolePath"]
         values = {"HubAccountId": HUB, "HubRolePath": path, "ExternalId": external_id(account_id), "Kind": kind}
+        values |= parameters
         client.create_stack(
             StackName="drs-active-regions-roles",
             TemplateBody=ROLES_TEMPLATE.read_text(),

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.cloud.client import InvocationError
-from tests.integration.customers import HUB, SOURCE, STAGING, TARGET, external_id
+from tests.integration.customers import HUB, SOURCE, STAGING, TARGET, Customers, external_id
 
 from .customers import ACTIONS, SESSIONS, WRITER
 from .matrix import functions
@@ -96,6 +96,24 @@ def test_without_a_permission_there_it_cannot(world, function, role, action, nam
         pytest.raises((AssertionError, Failed, InvocationError)),
     ):
         SCENARIOS[name](world, function)
+
+
+@pytest.mark.parametrize(
+    ("account", "given", "limit"),
+    [
+        ("555555555551", {}, None),
+        ("555555555552", {"StagingAccounts": f"{STAGING},{SOURCE}"}, ["555555555552", STAGING, SOURCE]),
+    ],
+)
+def test_a_target_names_the_staging_accounts_whose_configuration_may_be_read(world, account, given, limit):
+    Customers(world.cloud, registrar=None).create_roles(account, "target", **given)
+    iam = world.cloud.session(account).client("iam")
+    document = iam.get_role_policy(RoleName=ROLE.format("writer"), PolicyName="extend-drs")["PolicyDocument"]
+    conditions = {one["Sid"]: one["Condition"] for one in document["Statement"]}
+    session = {"StringLike": {"aws:userid": f"*:{ROLE.format('staging-worker')}"}}
+    limited = {"StringEquals": {"aws:ResourceAccount": limit}} if limit else {}
+    assert conditions["ConfigurationOfStagingServers"] == session | limited
+    assert conditions["ExtendingHasNoResources"] == session
 
 
 def let_in(attempt):

@@ -7,18 +7,12 @@ import pytest
 import yaml
 
 from sandbox.cloud.packaging import REPO
+from scripts.authorization.__main__ import check
+from scripts.authorization.reference import Reference
 
 CONFIG = json.loads((REPO / ".chalice" / "config.json").read_text())
 FILES = sorted((REPO / ".chalice").glob("policy-*.json"))
-XRAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-"""AWS service authorization reference: X-Ray's write actions have no resource types."""
-NO_RESOURCES = {
-    "ec2:DescribeInstances",
-    "drs:DescribeSourceServers",
-    "drs:ListStagingAccounts",
-    "drs:ListExtensibleSourceServers",
-}
-"""The same for the lists of EC2 and DRS, in customer accounts."""
+REFERENCE = Reference()
 ARN_BY_HAND = re.compile(r"arn:aws[a-z-]*:")
 ACCOUNT_BY_HAND = re.compile(r"(?<![0-9])[0-9]{12}(?![0-9])")
 CHANGES_CUSTOMERS = {"TagsWorker", "StagingWorker"}
@@ -46,6 +40,12 @@ def argument(loader, _, node):
 
 
 Loader.add_multi_constructor("!", argument)
+
+
+def has_no_resource(action):
+    """Return whether AWS authorises an action on everything or on nothing (Service Authorization Reference)."""
+    [found] = REFERENCE.actions(action)
+    return not found.arn_formats
 
 
 def as_list(value):
@@ -108,7 +108,7 @@ def test_no_action_is_a_wildcard_and_nothing_is_allowed_but_what_is_named(path):
 def test_all_resources_are_meant_only_where_there_are_none_to_name(path):
     for statement in statements_of(path):
         if "*" in as_list(statement["Resource"]):
-            assert set(as_list(statement["Action"])) == XRAY
+            assert all(map(has_no_resource, as_list(statement["Action"]))), statement["Sid"]
             assert "NoResources" in statement["Sid"]
 
 
@@ -136,7 +136,12 @@ def test_policies_of_the_templates_have_no_wildcard_either(template):
             continue  # the more, the better
         assert not [action for action in as_list(statement["Action"]) if "*" in action], statement
         if statement.get("Resource") == "*":
-            assert set(as_list(statement["Action"])) <= NO_RESOURCES, statement
+            assert all(map(has_no_resource, as_list(statement["Action"]))), statement
+
+
+def test_aws_knows_every_action_resource_and_condition_key_of_every_policy(template_file):
+    files = [*FILES, REPO / ".chalice" / "resources.yaml", *sorted((REPO / "infra").glob("*.y*ml"))]
+    assert check([template_file, *files]) == []
 
 
 def test_readers_cannot_assume_writers_and_writers_cannot_assume_readers(granted):
