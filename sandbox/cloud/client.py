@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from sandbox.cloud import deployment
-from sandbox.cloud.outputs import Outputs
+from sandbox.cloud.outputs import SECRET_HEADER, Outputs
 
 TIMEOUT_SECONDS = 60.0
 LONGEST_INVOCATION_SECONDS = 900
@@ -61,7 +61,9 @@ class SandboxCloud:
             ControlError: it was refused.
         """
         path = path if path.startswith("/_sim") else f"/_sim/{path.lstrip('/')}"
-        response = self._http.request(method, path, json=body) if body is not None else self._http.request(method, path)
+        secret = {SECRET_HEADER: self.outputs.secret_access_key}
+        content = None if body is None else json.dumps(body).encode()
+        response = self._http.request(method, path, headers=secret, content=content)
         if response.is_error:
             raise ControlError(f"{method} {path}: {response.status_code} {response.text}")
         return response.json()

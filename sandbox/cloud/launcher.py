@@ -8,6 +8,7 @@ again. All state of the cloud is in its process's memory and ends with it.
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ from pathlib import Path
 import httpx
 
 from sandbox.cloud.deployment import DeploymentError, deploy, is_deployed
-from sandbox.cloud.outputs import HUB_ACCOUNT, REGION, Outputs
+from sandbox.cloud.outputs import HUB_ACCOUNT, PRIVATE, REGION, SECRET_HEADER, Outputs
 from sandbox.cloud.packaging import REPO, AppSource, PackagingError, build
 from sandbox.cloud.processes import command_of
 
@@ -137,18 +138,20 @@ def _launch(options: CloudOptions) -> Outputs:
     port = _free_port() if options.port == 0 else options.port
     if _port_taken(port):
         raise CloudError(f"port {port} is in use by another process; choose one with --port (0 picks a free one)")
-    log = state_dir / "cloud.log"
+    log, secret = state_dir / "cloud.log", secrets.token_hex(16)
     with log.open("w") as output:
+        log.chmod(PRIVATE)
         process = subprocess.Popen(
             [sys.executable, "-m", "sandbox.cloud.server"],
             cwd=REPO,
-            env=_server_environment(port, temporary),
+            env={**_server_environment(port, temporary), "SANDBOX_SECRET": secret},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o077,
         )
-    outputs = Outputs(endpoint=f"http://127.0.0.1:{port}", pid=process.pid)
+    outputs = Outputs(endpoint=f"http://127.0.0.1:{port}", pid=process.pid, secret_access_key=secret)
     _wait_until_healthy(outputs, process, log)
     return outputs
 
@@ -193,7 +196,8 @@ def _wait_until_healthy(outputs: Outputs, process: "subprocess.Popen[bytes]", lo
 def _answers(outputs: Outputs) -> bool:
     """Whether the process of `outputs`, and no other on its port, answers."""
     try:
-        with httpx.Client(trust_env=False, timeout=2) as client:
+        secret = {SECRET_HEADER: outputs.secret_access_key}
+        with httpx.Client(trust_env=False, timeout=2, headers=secret) as client:
             healthy = client.get(f"{outputs.endpoint}/_ministack/health").is_success
             return healthy and client.get(f"{outputs.endpoint}/_sim/health").json()["pid"] == outputs.pid
     except (httpx.HTTPError, ValueError, KeyError):
@@ -225,7 +229,7 @@ def _deployment_fingerprint(package: str, stack_name: str, parameters: Mapping[s
 @contextmanager
 def _alone_in(state_dir: Path) -> Iterator[None]:
     """Let one launcher at a time work on a state folder."""
-    state_dir.mkdir(parents=True, exist_ok=True)
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (state_dir / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -8,11 +8,12 @@ from typing import Any, Self
 
 HUB_ACCOUNT = "111111111111"
 REGION = "us-east-1"
-SECRET = "local"  # noqa: S105 - the local cloud's root credentials take any secret
 CREDENTIALS = (
     "An access key of 12 digits IS that account, as its root: it bypasses IAM. Use it to set accounts up and to look "
-    f"at them, with any secret. The hub's is {HUB_ACCOUNT}/{SECRET}; the product itself assumes roles."
+    "at them, with secretAccessKey, which is new with every start. The product itself assumes roles."
 )
+SECRET_HEADER = "x-sandbox-secret"  # noqa: S105 - the name of a header
+PRIVATE = 0o600
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Outputs:
         resources: physical names of the stack's resources, by logical name (tables, queues, functions, ...).
         fingerprint: what was deployed; an equal one needs no deployment.
         access_key_id: the hub account's root.
-        secret_access_key: its secret.
+        secret_access_key: the secret of every root, and of the control API; new with every start.
         credentials: how to get credentials, in words.
     """
 
@@ -44,7 +45,7 @@ class Outputs:
     resources: dict[str, str] = field(default_factory=dict)
     fingerprint: str | None = None
     access_key_id: str = HUB_ACCOUNT
-    secret_access_key: str = SECRET
+    secret_access_key: str = ""
     credentials: str = CREDENTIALS
 
     def as_dict(self) -> dict[str, Any]:
@@ -52,8 +53,10 @@ class Outputs:
         return {_camel(name): value for name, value in dataclasses.asdict(self).items()}
 
     def write(self, path: Path) -> None:
-        """Write `path` in one step, so that a reader never sees half of it."""
+        """Write `path` in one step, so that a reader never sees half of it; only this user may read it."""
         partial = path.with_suffix(".partial")
+        partial.touch(PRIVATE)
+        partial.chmod(PRIVATE)
         partial.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
         partial.replace(path)
 

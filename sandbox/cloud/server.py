@@ -16,6 +16,7 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, lambda_runtime, router
 
 from sandbox.cloud import control_api, patches
+from sandbox.cloud.door import Door
 from sandbox.cloud.gateway import Gateway
 from sandbox.cloud.iam_decisions import IamDecisions
 from sandbox.cloud.table_writes import TableWrites
@@ -28,8 +29,12 @@ MINISTACK_VERSION = "1.5.33"
 DRS = "drs"
 
 
-def build() -> control_api.AsgiApp:
+def build(port: int, secret: str) -> control_api.AsgiApp:
     """Return the cloud as one ASGI application. Changes MiniStack's modules: once per process.
+
+    Args:
+        port: the port that it is served on.
+        secret: what its clients have to know.
 
     Raises:
         RuntimeError: MiniStack is of another version; its private functions may have changed.
@@ -44,7 +49,7 @@ def build() -> control_api.AsgiApp:
     Gateway(shared.CALLS, shared.FAULTS, writes).install()
     decisions = IamDecisions()
     decisions.install()
-    return control_api.mounted(ministack_app.app, writes, decisions)
+    return Door(control_api.mounted(ministack_app.app, writes, decisions), port, secret)
 
 
 def _register_drs() -> None:
@@ -62,12 +67,13 @@ def main() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
     config = Config()
-    config.bind = [f"{os.environ.get('BIND_HOST', '127.0.0.1')}:{os.environ['GATEWAY_PORT']}"]
+    port = int(os.environ["GATEWAY_PORT"])
+    config.bind = [f"{os.environ.get('BIND_HOST', '127.0.0.1')}:{port}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.2
     config.loglevel = os.environ.get("LOG_LEVEL", "WARNING")
     try:
-        asyncio.run(serve(cast("Framework", build()), config))
+        asyncio.run(serve(cast("Framework", build(port, os.environ.pop("SANDBOX_SECRET"))), config))
     finally:
         lambda_runtime.reset()
 
