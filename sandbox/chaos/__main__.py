@@ -7,6 +7,7 @@ from pathlib import Path
 from sandbox.chaos.report import tell
 from sandbox.chaos.run import Chaos, first_cycle
 from sandbox.chaos.timing import PARAMETERS, shorten
+from sandbox.cloud.arguments import Parser, port_number
 from sandbox.cloud.client import SandboxCloud
 from sandbox.cloud.launcher import AppSource, CloudOptions, down, up
 from sandbox.cloud.packaging import REPO
@@ -46,10 +47,10 @@ def _run(options: argparse.Namespace, display: Display) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sandbox.chaos", description="Everything breaks; nothing is lost.")
+    parser = Parser(prog="python -m sandbox.chaos", description="Everything breaks; nothing is lost.")
     parser.add_argument("--minutes", type=float, default=10, help="how long everything changes and breaks")
     parser.add_argument("--seed", type=int, help="of all that is chosen at random; one that is printed by default")
-    parser.add_argument("--port", type=int, default=0, help="port of the local cloud (0 picks a free one)")
+    parser.add_argument("--port", type=port_number, default=0, help="port of the local cloud (0 picks a free one)")
     parser.add_argument("--fleet", type=Path, default=SMALL, help="description of the fleet (YAML)")
     parser.add_argument("--state-dir", type=Path, default=STATE, help="the cloud's state")
     return parser

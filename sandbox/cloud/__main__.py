@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from sandbox.cloud.arguments import Parser, port_number
 from sandbox.cloud.launcher import AppSource, CloudError, CloudOptions, down, status, up
 from sandbox.cloud.packaging import PackagingError, build
 
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sandbox.cloud", description="Run the stack on this machine.")
+    parser = Parser(prog="python -m sandbox.cloud", description="Run the stack on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     template = commands.add_parser("template", help="write the merged template that is deployed")
     template.add_argument("--out", type=Path, required=True)
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_up_arguments(command: argparse.ArgumentParser) -> None:
     defaults = AppSource()
-    command.add_argument("--port", type=int, default=None, help="0 picks a free one (environment: SANDBOX_PORT)")
+    command.add_argument("--port", type=port_number, default=None, help="0 picks a free one (default: SANDBOX_PORT)")
     command.add_argument("--param", action="append", default=[], metavar="Key=Value", help="template parameter")
     command.add_argument("--stage", default=defaults.stage)
     command.add_argument("--app-dir", type=Path, default=defaults.app_dir)
@@ -61,8 +62,17 @@ def _add_up_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _cloud(options: argparse.Namespace) -> CloudOptions:
-    port = options.port if options.port is not None else int(os.environ.get("SANDBOX_PORT", CloudOptions.port))
-    return CloudOptions(port=port, state_dir=options.state_dir)
+    return CloudOptions(port=_port(options), state_dir=options.state_dir)
+
+
+def _port(options: argparse.Namespace) -> int:
+    if options.port is not None:
+        return int(options.port)
+    said = os.environ.get("SANDBOX_PORT", str(CloudOptions.port))
+    try:
+        return port_number(said)
+    except argparse.ArgumentTypeError as error:
+        raise CloudError(f"SANDBOX_PORT: {error}") from None
 
 
 def _app(options: argparse.Namespace) -> AppSource | None:

@@ -28,7 +28,17 @@ from sandbox.cloud.outputs import HUB_ACCOUNT, PRIVATE, REGION, SECRET_HEADER, O
 from sandbox.cloud.packaging import REPO, AppSource, PackagingError, build
 from sandbox.cloud.processes import command_of
 
-__all__ = ["AppSource", "CloudError", "CloudOptions", "Outputs", "down", "start", "status", "up"]
+__all__ = [
+    "AppSource",
+    "CloudError",
+    "CloudOptions",
+    "Outputs",
+    "down",
+    "port_or_free",
+    "start",
+    "status",
+    "up",
+]
 
 STARTUP_SECONDS = 30.0
 SHUTDOWN_SECONDS = 5.0
@@ -291,6 +301,14 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return
+
+
+def port_or_free(port: int, progress: Progress) -> int:
+    """Return `port`; 0, which picks a free one, where another program has it (LocalStack's is 4566 too)."""
+    if port and _port_taken(port):
+        progress(f"port {port} is in use by another program; taking a free one")
+        return 0
+    return port
 
 
 def _port_of(outputs: Outputs) -> int:

@@ -5,8 +5,10 @@ import signal
 import time
 from pathlib import Path
 
+from sandbox.cloud.arguments import Parser, port_number
 from sandbox.cloud.client import SandboxCloud
-from sandbox.cloud.launcher import AppSource, CloudOptions, down, up
+from sandbox.cloud.launcher import AppSource, CloudOptions, down, port_or_free, up
+from sandbox.cloud.outputs import SECRET_HEADER
 from sandbox.demo.display import Display
 from sandbox.demo.story import PARAMETERS, Outcome, Story
 from sandbox.fleet.description import DEFAULT, read_description
@@ -26,7 +28,7 @@ def _run(options: argparse.Namespace, display: Display) -> int:
     fleet = generate(read_description(options.fleet))
     # A fleet is planted into an empty cloud only
     down(options.state_dir)
-    cloud_options = CloudOptions(port=options.port, state_dir=options.state_dir)
+    cloud_options = CloudOptions(port=port_or_free(options.port, display.line), state_dir=options.state_dir)
     cloud = SandboxCloud(up(cloud_options, AppSource(parameters=PARAMETERS), display.line))
     plant(fleet, cloud)
     scopes = f"{len(fleet.accounts)} accounts, {len(fleet.regions)} regions, {len(fleet.servers):,} servers"
@@ -66,10 +68,9 @@ def _stay(cloud: SandboxCloud, display: Display) -> None:
     display.line(f"API          {outputs.api_url}")
     display.line(f"  signed     curl {sign} '{outputs.api_url}/regions'")
     display.line(f"  servers    curl {sign} '{outputs.api_url}/servers?limit=5'")
-    display.line(f"AWS endpoint {outputs.endpoint} (access key {outputs.access_key_id}, any secret: the hub's root)")
-    display.line(
-        f"control API  curl '{outputs.endpoint}/_sim/truth' (also /calls, /tables, /faults: sandbox/README.md)"
-    )
+    display.line(f"AWS endpoint {outputs.endpoint} (access key {outputs.access_key_id}, that secret: the hub's root)")
+    secret = f"-H '{SECRET_HEADER}: {outputs.secret_access_key}'"
+    display.line(f"control API  curl {secret} '{outputs.endpoint}/_sim/truth' (more: sandbox/README.md)")
     display.line("Ctrl-C stops everything.")
     try:
         signal.pause()
@@ -78,9 +79,11 @@ def _stay(cloud: SandboxCloud, display: Display) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description="The whole job, end to end, proved.")
+    parser = Parser(prog="python -m sandbox.demo", description="The whole job, end to end, proved.")
     parser.add_argument("--once", action="store_true", help="end when the story is told")
-    parser.add_argument("--port", type=int, default=0, help="port of the local cloud (0 picks a free one)")
+    parser.add_argument(
+        "--port", type=port_number, default=0, help="port of the local cloud; a free one where it is 0 or taken"
+    )
     parser.add_argument("--fleet", type=Path, default=DEFAULT, help="description of the fleet (YAML)")
     parser.add_argument("--state-dir", type=Path, default=CloudOptions.state_dir, help="the cloud's state")
     return parser

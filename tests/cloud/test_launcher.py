@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from sandbox.cloud.client import SandboxCloud
-from sandbox.cloud.launcher import CloudError, CloudOptions, down, start, status, up
+from sandbox.cloud.launcher import CloudError, CloudOptions, down, port_or_free, start, status, up
 from sandbox.cloud.outputs import Outputs
 
 from .conftest import sample_app
@@ -140,3 +140,39 @@ def test_the_command_line(options):
     assert run("status").returncode == 0
     assert run("down").stdout == "stopped\n"
     assert eventually(lambda: run("status").returncode == 1)
+
+
+@pytest.mark.parametrize("program", ["sandbox.cloud", "sandbox.demo", "sandbox.chaos"])
+@pytest.mark.parametrize("port", ["abc", "99999", "-1", "1e3", ""])
+def test_what_is_no_port_is_told_in_one_line(program, port):
+    arguments = ["up"] if program == "sandbox.cloud" else []
+    told = subprocess.run(
+        [sys.executable, "-m", program, *arguments, f"--port={port}"], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 2
+    assert told.stderr.splitlines() == [f"error: argument --port: '{port}' is no port; 1 to 65535, or 0 for a free one"]
+
+
+def test_a_port_of_the_environment_that_is_none_is_told_in_one_line(options):
+    told = subprocess.run(
+        [sys.executable, "-m", "sandbox.cloud", "up", "--no-deploy", "--state-dir", str(options.state_dir)],
+        env={**os.environ, "SANDBOX_PORT": "many"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+    assert "SANDBOX_PORT: 'many' is no port" in told.stderr
+
+
+def test_a_taken_port_gives_way_to_a_free_one():
+    lines = []
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        assert port_or_free(taken, lines.append) == 0
+    assert lines == [f"port {taken} is in use by another program; taking a free one"]
+    assert port_or_free(taken, lines.append) == taken
+    assert port_or_free(0, lines.append) == 0
+    assert len(lines) == 1
