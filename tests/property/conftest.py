@@ -3,14 +3,10 @@
 import logging
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from chalicelib.observability import logger
 
 from ..unit import stack
-
-settings.register_profile("properties", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("properties")  # before the tests are defined: @given keeps what holds then
 
 
 @pytest.fixture(scope="session", autouse=True)
