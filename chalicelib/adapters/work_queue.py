@@ -25,7 +25,7 @@ class WorkQueue:
         self._dead_letter_url = dead_letter_url
 
     def send(self, messages: Iterable[WorkMessage]) -> None:
-        """Send `messages`, in batches, several at once.
+        """Send `messages`, in batches, several at once; a batch that fails keeps none of the others back.
 
         Raises:
             DrsActiveRegionsError: where SQS took some of them only. Their work comes due again by itself.
@@ -35,7 +35,9 @@ class WorkQueue:
             by_kind.setdefault(message.kind, []).append(message)
         batches = [(self._urls[kind], batch) for kind, some in by_kind.items() for batch in chunks(some, SEND_LIMIT)]
         with ThreadPoolExecutor(SENDS_AT_ONCE) as pool:
-            list(pool.map(lambda batch: self._send_batch(*batch), batches))
+            sent = [pool.submit(self._send_batch, *batch) for batch in batches]
+        for one in sent:  # all of them have ended: the pool waits, and `map` would cancel what follows a failure
+            one.result()
 
     def bury(self, body: str, kind: WorkKind, reason: str) -> None:
         """Put a message of the queue of `kind` into the dead-letter queue, with the reason as an attribute."""

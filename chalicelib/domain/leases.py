@@ -9,7 +9,6 @@ from .work import Cadence, WorkId, next_probe, next_tick
 
 STOP_BEFORE_LEASE_ENDS = 60  # seconds; the invocation that holds a lease ends 30 seconds before it
 LONGEST_BACK_OFF = 4  # intervals: a scope that holds servers is not left alone for longer, however often it fails
-FAILED = (ScopeState.ERROR, ScopeState.ACCESS_DENIED, ScopeState.THROTTLED)
 
 
 class Lease(NamedTuple):
@@ -93,17 +92,29 @@ def inventory_due(
     if not (scan.active or unknown):
         return next_probe(now, lease.work, lease.epoch, cadence.probe), True
     longest = LONGEST_BACK_OFF * cadence.inventory if scan.active else cadence.probe
-    return due_again(scan.failures, lease, now, cadence.inventory, longest, retry_after), False
+    return due_again(scan.failures, lease, now, cadence, longest, retry_after), False
 
 
 def due_again(
-    failures: int, lease: Lease, now: int, interval: int, longest: int, retry_after: int | None = None
+    failures: int, lease: Lease, now: int, cadence: Cadence, longest: int, retry_after: int | None = None
 ) -> int:
-    """Return when work of an active scope is due again: on the next tick, or later where it keeps failing."""
-    wait = circuit.wait(failures, interval, longest, retry_after)
+    """Return when work of an active scope is due again: on the next tick, or later where it keeps failing.
+
+    Args:
+        failures: how many runs in a row have failed, the last included.
+        lease: the lease under which it ran.
+        now: epoch seconds.
+        cadence: how often work comes due.
+        longest: seconds; how far failures put it off.
+        retry_after: seconds that a service asked for; believed up to the probe interval, so that an answer that is
+            nonsense cannot put a scope off for ever.
+    """
+    interval = cadence.interval(lease.work.kind)
+    asked_for = min(retry_after or 0, max(longest, cadence.probe))
+    wait = circuit.wait(failures, interval, longest, asked_for)
     return next_tick(now, lease.tick_at, interval) if wait == interval else now + wait
 
 
 def failures_after(state: ScopeState, last: WorkResult | None) -> int:
     """Return how many runs in a row have failed, after one that ended in `state`."""
-    return (last.failures if last else 0) + 1 if state in FAILED else 0
+    return (last.failures if last else 0) + 1 if state.failure else 0

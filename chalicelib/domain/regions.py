@@ -18,8 +18,9 @@ from .scopes import Scope
 class ScopeState(StrEnum):
     """How the last scan of a scope ended, in the order in which a region shows them.
 
-    A failure shows before health, so that one account's trouble is never hidden by another's success; an account
-    that never used DRS says nothing about the others.
+    A failure shows before health, so that one account's trouble is never hidden by another's success; that includes
+    an account with servers that says it is not initialised or not opted in. One that never used DRS says nothing about
+    the others.
     """
 
     ERROR = "ERROR"
@@ -33,6 +34,11 @@ class ScopeState(StrEnum):
     def passing(self) -> bool:
         """Whether the failure is expected to pass by itself, so that it is worth another look soon."""
         return self in (ScopeState.ERROR, ScopeState.THROTTLED)
+
+    @property
+    def failure(self) -> bool:
+        """Whether it is a failure wherever it is met: the others are, too, where servers are known."""
+        return self in (ScopeState.ERROR, ScopeState.ACCESS_DENIED, ScopeState.THROTTLED)
 
 
 SHOWN_FIRST = {state: rank for rank, state in enumerate(ScopeState)}
@@ -74,6 +80,11 @@ class ScanRecord(Record):
     def active(self) -> bool:
         """Whether the scope is known to hold at least one source server."""
         return self.server_count > 0
+
+    @property
+    def failed_last(self) -> bool:
+        """Whether the last scan failed: an account that does not use DRS there has not, unless servers are known."""
+        return self.state.failure or (self.active and self.state is not ScopeState.AVAILABLE)
 
     @property
     def failing(self) -> bool:
@@ -160,5 +171,5 @@ def fold(records: Iterable[ScanRecord]) -> RegionStatus | None:
     )
 
 
-def _shown_first(scan: ScanRecord) -> tuple[int, str]:
-    return SHOWN_FIRST[scan.state], scan.account_id
+def _shown_first(scan: ScanRecord) -> tuple[bool, int, str]:
+    return not scan.failed_last, SHOWN_FIRST[scan.state], scan.account_id

@@ -48,6 +48,11 @@ class WorkResult(Record):
     target_epoch: NonNegativeInt | None = None
     failures: NonNegativeInt = 0
 
+    @property
+    def failed(self) -> bool:
+        """Whether the work could not be done: not so where DRS is not used and no server is known."""
+        return self.state.failure or (self.state is not ScopeState.AVAILABLE and self.counts.get("servers", 0) > 0)
+
 
 class RunMode(StrEnum):
     """How a run chose its scopes."""

@@ -2,18 +2,20 @@
 
 A batch is folded once per region. What fails is named in the answer: Lambda retries from there, bisects, and after a
 few attempts puts what still fails into the on-failure queue; the records behind it are not lost. Repeating the whole
-batch is safe.
+batch is safe. A record that does not parse, e.g. one that a newer version wrote before it was rolled back, is left
+out: its region is folded from the table all the same, and the resync finds the work that it called for.
 """
 
 from typing import Any
 
 from chalice import Blueprint
 from chalice.app import DynamoDBEvent
+from pydantic import ValidationError
 
 from ..adapters.dynamodb import unmarshal
 from ..bootstrap import scan_reactions
 from ..domain.regions import ScanRecord
-from ..observability import logger, observed
+from ..observability import count, logger, observed
 
 Change = tuple[ScanRecord | None, ScanRecord]
 
@@ -48,12 +50,25 @@ def _react(region: str, records: list[dict[str, Any]]) -> bool:
 
 
 def _change(record: dict[str, Any]) -> Change | None:
-    """Return a scan record before and after; None where it was removed: then only the status is folded."""
+    """Return a scan record before and after; None where it was removed or does not parse: then only the fold is made.
+
+    One whose former image does not parse counts as new: more is asked for than is needed.
+    """
     images = record["dynamodb"]
-    if "NewImage" not in images:
+    after = _image(images, "NewImage")
+    return (_image(images, "OldImage"), after) if after else None
+
+
+def _image(images: dict[str, Any], name: str) -> ScanRecord | None:
+    if name not in images:
         return None
-    before = ScanRecord.of(unmarshal(images["OldImage"])) if "OldImage" in images else None
-    return before, ScanRecord.of(unmarshal(images["NewImage"]))
+    try:
+        return ScanRecord.of(unmarshal(images[name]))
+    except ValidationError as error:
+        faults = [fault["loc"] for fault in error.errors(include_input=False)]
+        logger.error("a scan record does not parse", keys=unmarshal(images["Keys"]), image=name, faults=faults)
+        count("UnreadableScanRecords")
+        return None
 
 
 def _sequence(record: dict[str, Any]) -> str:

@@ -87,11 +87,15 @@ class ActiveRegionFilter:
         return [region for region in decision.regions if _healthy(decision.statuses.get(region))]
 
     def is_active(self, region: str, version: int, cache_ttl: float = DEFAULT_TTL_SECONDS) -> bool:
-        """Return whether `region` is to be touched, by a status row no older than `version`."""
+        """Return whether `region` is to be touched, by a status row no older than `version`.
+
+        Where nothing is known, a region is touched, whatever its partition: unknown is never taken for inactive.
+        """
         known = (self._cached or {}).get(region)
         if known is None or not known.active or known.version < version:
             self.invalidate()  # that a region is not active is never said from the cache
-        return region in self.active_regions(cache_ttl)
+        decision = self._decide(cache_ttl)
+        return not decision.filtered or region in decision.regions
 
     def statuses(self, cache_ttl: float = DEFAULT_TTL_SECONDS) -> Mapping[str, RegionStatus]:
         """Return the status rows by region; at most `cache_ttl` seconds old.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from ..domain.work import WorkId, WorkMessage
+from .attempts import attempt_each
 from .ports import Queue, WorkStates
 
 
@@ -24,7 +25,11 @@ def ask_for(
 
     Returns:
         By work, the value that its item's `done` reaches once this request is settled.
+
+    Raises:
+        Exception: what met the first item that could not be written; the others were asked for.
     """
-    asked = {work: work_states.ask(work, due_again) for work in works}
-    queue.send(WorkMessage.about(work, status_version) for work in asked)
-    return asked
+    asked = attempt_each(lambda work: work_states.ask(work, due_again), works)
+    queue.send(WorkMessage.about(work, status_version) for work in asked.results)
+    asked.raise_first()
+    return asked.results

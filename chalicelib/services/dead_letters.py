@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
 from ..observability import logger
 from .asking import ask_for
+from .attempts import raise_first
 from .ports import Clock, DeadLetters, Queue, WorkStates
 from .reconciliation import Reconciler, Reconciliation
 
@@ -72,18 +73,27 @@ class DeadLetterOffice:
             queue: which letters.
             limit: how many.
             discard: whether to delete letters that can never be worked off; else they stay.
+
+        Raises:
+            Exception: what met the first letter whose work could not be asked for: it stays; the others are done with.
         """
         good: list[Received] = []
         bad: list[Received] = []
+        failures: list[Exception] = []
         received = list(self._take(queue, limit))
         mended = self._reconciler.reconcile() if queue is DeadLetterQueue.STREAM and received else None
         for one in received:
-            (good if queue is not DeadLetterQueue.WORK or self._asked_again(one) else bad).append(one)
+            try:
+                (good if queue is not DeadLetterQueue.WORK or self._asked_again(one) else bad).append(one)
+            except Exception as failure:  # noqa: BLE001  raised once the other letters are done with
+                self._letters.put_back(queue, [one])
+                failures.append(failure)
         for one in [*good, *(bad if discard else [])]:
             self._letters.delete(queue, one)
             logger.info("dead letter deleted", queue=queue, letter=one.letter.item())
         if not discard:
             self._letters.put_back(queue, bad)
+        raise_first(failures)
         told = [one.letter for one in bad]
         return Redriven(
             redriven=[one.letter for one in good],

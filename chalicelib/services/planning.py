@@ -6,7 +6,6 @@ filtering is off, every scope is planned.
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import uuid4
@@ -19,12 +18,10 @@ from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage, slack
 from ..errors import InvalidRequest, NotFound
 from ..observability import count, logger, percent
 from .active_region_filter import ActiveRegionFilter, Decision
+from .attempts import attempt_each, raise_first
 from .ports import Accounts, Clock, DrsRegions, Queue, Runs, Scans, WorkStates
 
-WRITES_AT_ONCE = 8
-
-In = TypeVar("In")
-Out = TypeVar("Out")
+In = TypeVar("In", WorkId, DueWork)
 
 
 class SyncRequest(NamedTuple):
@@ -46,11 +43,12 @@ class SyncRequest(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What was chosen, how, and how many of it are looks at idle scopes."""
+    """What was chosen, how, how many of it are looks at idle scopes, and what met items that could not be written."""
 
     mode: RunMode
     asked: dict[WorkId, int]
     probes: int = 0
+    failures: list[Exception] = []
 
 
 class Planner:
@@ -84,7 +82,11 @@ class Planner:
         self._run_retention = timedelta(days=run_retention_days)
 
     def tick(self, kind: WorkKind) -> Run:
-        """Plan what is due of `kind`, for a schedule. A run with nothing planned is not stored."""
+        """Plan what is due of `kind`, for a schedule. A run with nothing planned is not stored.
+
+        Raises:
+            Exception: what met the first item that could not be written; everything else was planned.
+        """
         decision = self._filter.decide()
         plan = self._plan_due(kind, decision) if decision.filtered else self._plan_everything(kind, decision)
         return self._start(kind, plan, decision, "schedule")
@@ -100,9 +102,9 @@ class Planner:
             raise InvalidRequest("dryRun: an inventory sync only reads customer accounts; there is nothing to try out")
         decision = self._filter.decide()
         if request.scopes is not None:
-            plan = Plan(RunMode.NAMED, self._ask(self._named(request), request))
+            plan = self._ask(RunMode.NAMED, self._named(request), request)
         elif decision.filtered:
-            plan = Plan(RunMode.ACTIVE, self._ask(self._active(request.kind, decision), request))
+            plan = self._ask(RunMode.ACTIVE, self._active(request.kind, decision), request)
         else:
             plan = self._plan_everything(request.kind, decision, request)
         return self._start(request.kind, plan, decision, request.requested_by, dry_run=request.dry_run)
@@ -113,44 +115,52 @@ class Planner:
         active = set(decision.regions)
         chosen = [work for work in due if kind is WorkKind.INVENTORY or work.work.scope.region in active]
         idle = sorted(set(due) - set(chosen))
-        retired = _at_once(self._work_states.retire, idle)
-        chosen += [work for work, out in zip(idle, retired, strict=True) if not out]  # still wanted: to be settled
-        mine = self._claim(chosen)
-        probes = sum(work.probe for work in mine)
-        return Plan(RunMode.DUE, {work.work: wanted for work, wanted in mine.items()}, probes)
+        retired = attempt_each(self._work_states.retire, idle)
+        chosen += [work for work, out in retired.results.items() if not out]  # still wanted: to be settled
+        claimed, failures = self._claim(chosen)
+        probes = sum(work.probe for work in claimed)
+        asked = {work.work: wanted for work, wanted in claimed.items()}
+        return Plan(RunMode.DUE, asked, probes, [*retired.failures, *failures])
 
-    def _claim(self, works: list[DueWork]) -> dict[DueWork, int]:
+    def _claim(self, works: list[DueWork]) -> tuple[dict[DueWork, int], list[Exception]]:
         """Want those of `works` once more that no other planner has claimed meanwhile."""
         now = int(self._clock())
-        claims = _at_once(lambda work: self._work_states.claim(work, now, now + self._redeliver_after), works)
-        return {work: wanted for work, wanted in zip(works, claims, strict=True) if wanted is not None}
+        return self._each(lambda work: self._work_states.claim(work, now, now + self._redeliver_after), works)
 
     def _plan_everything(self, kind: WorkKind, decision: Decision, request: SyncRequest | None = None) -> Plan:
         """Plan every scope; where nothing was ever synced, inventory first: its scans fill the status table."""
         mode = RunMode.FALLBACK if decision.fallback else RunMode.ALL
-        asked = self._ask(self._every(kind), request) if request else self._ask_what_is_idle(kind) | self._settle(kind)
+        if request:
+            _, asked, _, failures = self._ask(mode, self._every(kind), request)
+        else:
+            asked, failures = self._ask_what_is_idle(kind)
+            due, overdue_failures = self._claim(list(self._work_states.due(kind, int(self._clock()))))
+            # what is due although every scope was asked for: work of accounts that do not take part any more
+            asked |= {work.work: wanted for work, wanted in due.items()}
+            failures = [*failures, *overdue_failures]
         if decision.fallback and kind is not WorkKind.INVENTORY:
-            asked |= self._ask_what_is_idle(WorkKind.INVENTORY)
-        return Plan(mode, asked)
+            scans, scan_failures = self._ask_what_is_idle(WorkKind.INVENTORY)
+            asked, failures = asked | scans, [*failures, *scan_failures]
+        return Plan(mode, asked, failures=failures)
 
-    def _ask_what_is_idle(self, kind: WorkKind) -> dict[WorkId, int]:
+    def _ask_what_is_idle(self, kind: WorkKind) -> tuple[dict[WorkId, int], list[Exception]]:
         """Ask for the work of every scope, but for what waits already: ticks do not pile up while workers are busy."""
-        now, works = int(self._clock()), self._every(kind)
+        now = int(self._clock())
         again = now + self._redeliver_after
-        asked = _at_once(lambda work: self._work_states.ask_unless_waiting(work, now, again), works)
-        return {work: wanted for work, wanted in zip(works, asked, strict=True) if wanted is not None}
+        return self._each(lambda work: self._work_states.ask_unless_waiting(work, now, again), self._every(kind))
 
-    def _settle(self, kind: WorkKind) -> dict[WorkId, int]:
-        """Claim what is due although every scope was asked for: work of accounts that do not take part any more."""
-        due = self._claim(list(self._work_states.due(kind, int(self._clock()))))
-        return {work.work: wanted for work, wanted in due.items()}
+    @staticmethod
+    def _each(ask: Callable[[In], int | None], works: Iterable[In]) -> tuple[dict[In, int], list[Exception]]:
+        """Return what `ask` answered for each of `works`, None left out, and what met the others."""
+        tried = attempt_each(ask, works)
+        return {work: wanted for work, wanted in tried.results.items() if wanted is not None}, tried.failures
 
-    def _ask(self, works: Iterable[WorkId], request: SyncRequest) -> dict[WorkId, int]:
+    def _ask(self, mode: RunMode, works: Iterable[WorkId], request: SyncRequest) -> Plan:
         again = int(self._clock()) + self._redeliver_after
         wanted = [WorkId(work.kind, work.scope, request.dry_run) for work in works]
         refused = request.retry_refused and request.kind is WorkKind.STAGING
-        asked = _at_once(lambda work: self._work_states.ask(work, again, retry_refused=refused), wanted)
-        return dict(zip(wanted, asked, strict=True))
+        asked = attempt_each(lambda work: self._work_states.ask(work, again, retry_refused=refused), wanted)
+        return Plan(mode, asked.results, failures=asked.failures)
 
     def _named(self, request: SyncRequest) -> list[WorkId]:
         accounts: dict[str, Account] = {}
@@ -186,11 +196,13 @@ class Planner:
     def _start(
         self, kind: WorkKind, plan: Plan, decision: Decision, requested_by: str, *, dry_run: bool = False
     ) -> Run:
-        """Send the messages of what was planned, store the run and report it.
+        """Send the messages of what was planned, store the run and report it; then raise what went wrong before.
 
-        The items want the work before a message is sent: what stops half-way comes due again by itself.
+        The items want the work before a message is sent: what stops half-way comes due again by itself. An item that
+        could not be written keeps its due time: the schedule's retry, or its next tick, plans it.
         """
-        self._queue.send(WorkMessage.about(work, _status_version(work, decision)) for work in plan.asked)
+        messages = [WorkMessage.about(work, _status_version(work, decision)) for work in plan.asked]
+        sent = attempt_each(self._queue.send, [tuple(messages)])
         now = datetime.fromtimestamp(self._clock(), UTC)
         run = Run(
             run_id=f"{now:%Y%m%dT%H%M%SZ}-{kind}-{uuid4().hex[:8]}",
@@ -209,6 +221,7 @@ class Planner:
         if plan.asked:
             self._runs.store(run, plan.asked)
         self._report(run)
+        raise_first([*plan.failures, *sent.failures])
         return run
 
     @staticmethod
@@ -224,11 +237,6 @@ class Planner:
         percent("APICallReduction", reduction)
         count("ScopesPlanned", run.planned_scopes)
         count("ProbesPlanned", run.probes)
-
-
-def _at_once(write: Callable[[In], Out], values: Iterable[In]) -> list[Out]:
-    with ThreadPoolExecutor(WRITES_AT_ONCE) as pool:
-        return list(pool.map(write, values))
 
 
 def _can_have(account: Account, kind: WorkKind) -> bool:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 
 from ..domain.leases import WorkState
-from ..domain.regions import ScopeState
 from ..domain.results import Run, RunProgress, ScopeProgress
 from ..domain.work import WorkId, WorkKind
 from ..errors import NotFound
@@ -91,6 +90,5 @@ def _scope_progress(work: WorkId, wanted: int, state: WorkState | None) -> Scope
 
 
 def _failed(scope: ScopeProgress) -> bool:
-    """Return whether a scope's work could not be done: an account that does not use DRS there has not failed."""
-    fine = (ScopeState.AVAILABLE, ScopeState.UNINITIALIZED, ScopeState.NOT_OPTED_IN)
-    return scope.error is not None or (scope.result is not None and scope.result.state not in fine)
+    """Return whether a scope's work could not be done."""
+    return scope.error is not None or (scope.result is not None and scope.result.failed)

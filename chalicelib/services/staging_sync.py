@@ -213,8 +213,8 @@ class StagingSync:
         result = result.model_copy(update={"failures": failures_after(result.state, taken.result)})
         if taken.lease.work.dry_run:
             return Outcome(result, None)
-        now, interval, longest = int(self._clock()), self._cadence.staging, self._cadence.inventory
-        due = due_again(result.failures, taken.lease, now, interval, longest, wait_asked_for(errors))
+        now, longest = int(self._clock()), self._cadence.inventory
+        due = due_again(result.failures, taken.lease, now, self._cadence, longest, wait_asked_for(errors))
         return Outcome(result, due, unfinished=out_of_time(errors))
 
     def _survey(self, taken: Taken, memberships: list[Membership]) -> Survey:

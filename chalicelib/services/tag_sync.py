@@ -95,8 +95,8 @@ class TagSync:
         """Return when the work is due again: a dry run never by itself, a scope that keeps failing later."""
         if lease.work.dry_run:
             return None
-        now, interval = int(self._clock()), self._cadence.tags
-        return due_again(result.failures, lease, now, interval, self._cadence.probe, retry_after)
+        now, longest = int(self._clock()), self._cadence.probe
+        return due_again(result.failures, lease, now, self._cadence, longest, retry_after)
 
     def _sync(self, taken: Taken, account: Account, scan: ScanRecord, mark: object) -> Outcome:
         lease, scope = taken.lease, taken.lease.work.scope

@@ -17,7 +17,7 @@ from chalicelib.domain.extension import (
     candidates,
     refuse,
 )
-from chalicelib.domain.leases import inventory_due
+from chalicelib.domain.leases import due_again, inventory_due
 from chalicelib.domain.pace import Pace
 from chalicelib.domain.regions import RegionStatus, ScanRecord, ScopeState, fold
 from chalicelib.domain.scopes import Scope, stable_fraction
@@ -26,7 +26,7 @@ from chalicelib.domain.topology import Learnt, Source, Topology, first_seen, mer
 from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage, is_fresh, next_probe, next_tick, slack
 from chalicelib.domain.writes import ScopeTelemetry
 
-from ..factories import EPOCH, NOW, SCOPE, STAGING, arn_of, refusal, scan_record, wire_server
+from ..factories import CADENCE, EPOCH, NOW, SCOPE, STAGING, arn_of, lease, refusal, scan_record, wire_server, work
 from . import strategies as some
 
 # --- region status ---
@@ -40,15 +40,22 @@ def test_property_3_the_fold_depends_on_the_records_not_on_their_order(scans, ra
 
 @given(some.scans_of_a_region)
 def test_property_3_the_fold_adds_up_and_shows_the_worst(scans):
-    """Property 3: counts are sums, the state shown is the first in the order of `ScopeState`."""
+    """Property 3: counts are sums; a failure is shown where there is one, the first in the order of `ScopeState`."""
     status, order = fold(scans), list(ScopeState)
+    troubled = [scan for scan in scans if scan.failed_last]
     assert status.server_count == sum(scan.server_count for scan in scans)
     assert status.replicating_count == sum(scan.replicating_count for scan in scans)
-    assert order.index(status.status) == min(order.index(scan.state) for scan in scans)
+    assert order.index(status.status) == min(order.index(scan.state) for scan in troubled or scans)
     assert status.active == any(scan.active for scan in scans)
     assert (status.accounts, status.active_accounts) == (len(scans), sum(scan.active for scan in scans))
     assert status.last_checked == max(scan.last_checked for scan in scans)
     assert status.error_message in [scan.error_message for scan in scans if scan.state is status.status]
+
+
+@given(some.scans_of_a_region)
+def test_a_region_shows_available_only_where_no_account_with_servers_fails(scans):
+    if any(scan.active and scan.state is not ScopeState.AVAILABLE for scan in scans):
+        assert fold(scans).status is not ScopeState.AVAILABLE
 
 
 @given(some.scans_of_a_region)
@@ -217,8 +224,8 @@ def test_a_probe_is_due_in_the_second_half_of_its_interval(now, work, epoch, int
 
 @given(some.scan_records, some.leases)
 def test_a_scope_with_servers_keeps_the_short_interval_until_its_circuit_opens(scan, lease):
-    cadence = Cadence(900, 3600, 300, 21_600)
-    due, probe = inventory_due(scan, lease, EPOCH, cadence)
+    cadence, of = Cadence(900, 3600, 300, 21_600), lease._replace(work=lease.work._replace(kind=WorkKind.INVENTORY))
+    due, probe = inventory_due(scan, of, EPOCH, cadence)
     if scan.active:
         assert not probe
     patience = 4 * cadence.inventory if scan.active else cadence.probe
@@ -367,6 +374,14 @@ def test_a_wait_grows_with_failures_and_stays_within_its_bounds(failures, interv
     assert waits[-1] <= max(interval, longest, retry_after or 0)
     if failures < circuit.OPENS_AFTER and retry_after is None:
         assert waits[-1] == interval
+
+
+@given(st.sampled_from(list(WorkKind)), st.integers(0, 50), st.none() | st.integers(0, 10**8))
+def test_no_failure_and_no_service_puts_work_off_beyond_the_probe_interval(kind, failures, retry_after):
+    due = due_again(failures, lease(work(kind)), EPOCH, CADENCE, CADENCE.probe, retry_after)
+    assert EPOCH < due <= EPOCH + CADENCE.probe
+    if retry_after is not None:
+        assert due >= EPOCH + min(retry_after, CADENCE.probe)
 
 
 @given(st.floats(0.5, 200), st.integers(1, 50), st.lists(st.floats(0, 3), min_size=1, max_size=120))

@@ -69,6 +69,11 @@ def test_a_table_that_cannot_be_read_shows_as_fallback_here_and_as_error_in_the_
         region_filter.statuses()
 
 
+def test_where_nothing_is_known_a_region_is_touched_whatever_its_partition(statuses):
+    statuses.broken = True
+    assert made(statuses).is_active("us-gov-west-1", version=1)
+
+
 def test_the_cache_says_when_it_was_read(statuses):
     region_filter = made(statuses)
     region_filter.statuses()

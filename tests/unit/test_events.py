@@ -243,6 +243,19 @@ class TestStreams:
         assert named in ([], ["100"])
         assert bootstrap.region_statuses().read(SECOND).server_count == 1
 
+    @pytest.mark.parametrize(("image", "changes"), [("NewImage", 2), ("OldImage", 3)])
+    def test_a_record_that_does_not_parse_keeps_no_other_of_its_region_back(
+        self, stored, monkeypatch, capsys, image, changes
+    ):
+        seen = []
+        monkeypatch.setattr(bootstrap.scan_reactions(), "react", lambda region, changes: seen.append(changes))
+        records = [stored(scan_record(account_id=account_id)) for account_id in (ONE, TWO, THREE)]
+        event = stream_event(*((record, record) for record in records))
+        event["Records"][0]["dynamodb"][image]["state"] = {"S": "A_STATE_OF_A_NEWER_VERSION"}
+        assert invoke(streams.scan_stream, event) == {"batchItemFailures": []}
+        assert '"UnreadableScanRecords":[1.0]' in capsys.readouterr().out
+        assert [len(some) for some in seen] == [changes]
+
     def test_a_table_that_fails_is_tried_again(self, stored, monkeypatch):
         def fails(*_):
             raise RuntimeError("no luck")

@@ -77,6 +77,23 @@ class TestRedrive:
             world.office.redrive(WORK, 10)
         assert len(world.letters.letters[WORK]) == 1
 
+    def test_a_letter_that_fails_keeps_no_other_from_being_redriven(self, world):
+        bad = world.letters.add(WORK, body_of(message()))
+        world.letters.add(WORK, body_of(message(WorkKind.TAGS)))
+        ask = world.work_states.ask
+
+        def asks(of, *arguments):
+            if of == work():
+                raise RuntimeError("TransactionConflictException")
+            return ask(of, *arguments)
+
+        world.work_states.ask = asks
+        with pytest.raises(RuntimeError, match="Conflict"):
+            world.office.redrive(WORK, 10)
+        assert world.queue.works() == [work(WorkKind.TAGS)]
+        assert world.letters.letters[WORK] == [bad]
+        assert world.letters.in_hand == [] or bad not in world.letters.in_hand
+
     def test_no_more_than_the_limit_is_taken(self, world):
         for _ in range(25):
             world.letters.add(WORK, body_of(message()))

@@ -201,6 +201,78 @@ class TestFallbackAndKillSwitch:
         assert {scope.account_id for scope in world.calls.scopes("drs:DescribeSourceServers")} == {TARGET}
 
 
+class Unwritable:
+    """A port's method that fails for the first work it is given, however often it is tried."""
+
+    def __init__(self, method):
+        self.method, self.work = method, None
+
+    def __call__(self, what, *arguments, **named):
+        of = getattr(what, "work", what)
+        self.work = self.work or of
+        if of == self.work:
+            raise RuntimeError(f"{of.key} cannot be written")
+        return self.method(what, *arguments, **named)
+
+
+class TestOneItemThatCannotBeWritten:
+    """It costs nobody else a message, and the schedule's retry or next tick plans it."""
+
+    def test_what_was_claimed_beside_it_is_sent_and_is_in_the_run(self, world):
+        world.clock.advance(900)
+        runs = set(world.runs.runs)
+        claim, world.work_states.claim = world.work_states.claim, Unwritable(world.work_states.claim)
+        with pytest.raises(RuntimeError, match="cannot be written"):
+            world.tick()
+        assert len(world.queue.messages) == 2
+        (run,) = set(world.runs.runs) - runs
+        assert world.runs.read(run)[0].planned_scopes == 2
+        world.work_states.claim = claim
+        assert world.tick().planned_scopes == 1
+
+    def test_with_the_kill_switch_too(self):
+        world = World(filtering=False)
+        world.add_account()
+        world.work_states.ask_unless_waiting = Unwritable(world.work_states.ask_unless_waiting)
+        with pytest.raises(RuntimeError, match="cannot be written"):
+            world.tick()
+        assert len(world.queue.messages) == len(world.regions)  # the one that failed is due, and claimed
+
+    def test_what_cannot_be_retired_keeps_nothing_from_being_planned(self, world):
+        for region in REGIONS[3:]:
+            gone = WorkId(WorkKind.TAGS, Scope(TARGET, region))
+            world.work_states.items[gone] = WorkItem(wanted=1, done=1, epoch=1, next_due_at=EPOCH)
+        world.clock.advance(3600)
+        world.work_states.retire = Unwritable(world.work_states.retire)
+        with pytest.raises(RuntimeError, match="cannot be written"):
+            world.tick(WorkKind.TAGS)
+        assert work(WorkKind.TAGS) in world.queue.works()
+
+    def test_a_request_asks_for_the_others(self, world):
+        world.work_states.ask = Unwritable(world.work_states.ask)
+        with pytest.raises(RuntimeError, match="cannot be written"):
+            world.sync()
+        assert len(world.queue.messages) == 2
+
+    def test_the_run_is_stored_where_the_messages_could_not_be_sent(self, world):
+        world.clock.advance(900)
+        runs = set(world.runs.runs)
+        world.queue.broken = True
+        with pytest.raises(DrsActiveRegionsError):
+            world.tick()
+        assert len(set(world.runs.runs) - runs) == 1
+
+    def test_how_many_failed_is_said(self, world):
+        def fails(*_):
+            raise RuntimeError("throttled")
+
+        world.clock.advance(900)
+        world.work_states.claim = fails
+        with pytest.raises(RuntimeError) as raised:
+            world.tick()
+        assert raised.value.__notes__ == ["and 2 more failed, the last with: RuntimeError('throttled')"]
+
+
 class TestSyncOnRequest:
     def test_with_no_scope_named_it_covers_the_active_ones(self, world):
         run = world.sync()

@@ -73,6 +73,24 @@ class TestWork:
         react(world, None, scan_record())
         assert world.queue.messages[0].status_version == world.statuses.rows[REGION].version == 1
 
+    def test_work_that_cannot_be_asked_for_keeps_no_other_from_being_sent(self, world):
+        for target in (TARGET, OTHER):
+            world.accounts.members[target, STAGING] = None
+        ask = world.work_states.ask
+
+        def asks(work, *arguments):
+            if work.scope.account_id == TARGET:
+                raise RuntimeError("TransactionConflictException")
+            return ask(work, *arguments)
+
+        world.work_states.ask = asks
+        with pytest.raises(RuntimeError, match="Conflict"):
+            react(world, None, scan_record(account_id=STAGING))
+        assert set(world.queue.works()) == {
+            WorkId(WorkKind.TAGS, Scope(STAGING, REGION)),
+            WorkId(WorkKind.STAGING, Scope(OTHER, REGION)),
+        }
+
     def test_the_cache_is_dropped(self, world):
         world.statuses.replace(None, region_status(server_count=0))
         assert world.filter.active_regions() == []

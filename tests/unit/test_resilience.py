@@ -370,3 +370,26 @@ def test_a_service_that_breaks_is_backed_off_as_well(world):
 )
 def test_what_meets_one_server_says_nothing_about_its_scope(errors, done, state):
     assert state_after(errors, done) is state
+
+
+class TestWaitsFromOutside:
+    """A wait that a service asks for is believed up to the probe interval."""
+
+    ENDLESS = Throttled("slow down", "ThrottlingException", 10_000_000)
+
+    def test_of_a_scan(self, world):
+        failing(world, self.ENDLESS, times=1)
+        assert world.work_states.items[work()].next_due_at == EPOCH + CADENCE.probe
+
+    def test_of_tags(self, world):
+        world.fault(TAG, self.ENDLESS, SCOPE)
+        world.run_work(WorkKind.TAGS)
+        assert world.work_states.items[work(WorkKind.TAGS)].next_due_at == EPOCH + CADENCE.probe
+
+    def test_of_extensions(self, world):
+        world.add_staging(STAGING)
+        world.drs.add(wire_server("s-s1", STAGING))
+        world.scan(STAGED)
+        world.fault(LIST, self.ENDLESS)
+        world.run_work(WorkKind.STAGING)
+        assert world.work_states.items[work(WorkKind.STAGING)].next_due_at == EPOCH + CADENCE.probe

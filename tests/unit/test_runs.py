@@ -5,12 +5,13 @@ import pytest
 from chalicelib.api import syncs
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkKind
-from chalicelib.errors import NotFound, ServiceError, TableUnavailable, Uninitialized
+from chalicelib.errors import NotFound, NotOptedIn, ServiceError, TableUnavailable, Uninitialized
 
-from ..factories import REGION, SCOPE, SECOND, TARGET, run, wire_server
+from ..factories import REGION, SCOPE, SECOND, TARGET, THIRD, run, wire_server
 from ..fakes import World
 
 DESCRIBE = "drs:DescribeSourceServers"
+UNINITIALIZED = Uninitialized("not set up", "UninitializedAccountException")
 ELSEWHERE = Scope(TARGET, SECOND)
 
 
@@ -126,3 +127,20 @@ def test_the_latest_runs_come_first_of_one_kind_or_of_all(world):
     assert [of.run_id for of in latest(None, 2)] == [made[2], made[1]]
     assert [of.run_id for of in latest(WorkKind.INVENTORY, 2)] == [made[2], made[0]]
     assert [of.run_id for of in latest(None, 1, latest(None, 1)[0].item()["createdAt"])] == [made[1]]
+
+
+@pytest.mark.parametrize("error", [NotOptedIn("the token is invalid", "UnrecognizedClientException"), UNINITIALIZED])
+def test_a_scope_with_servers_that_does_not_answer_has_failed_whatever_it_says(world, error):
+    world.fault(DESCRIBE, error, SCOPE)
+    of = world.sync(scopes=[SCOPE])
+    world.settle()
+    assert (progress_of(world, of).done, progress_of(world, of).failed) == (1, 1)
+
+
+@pytest.mark.parametrize("error", [NotOptedIn("the token is invalid", "UnrecognizedClientException"), UNINITIALIZED])
+def test_one_without_servers_has_not(world, error):
+    idle = Scope(TARGET, THIRD)
+    world.fault(DESCRIBE, error, idle)
+    of = world.sync(scopes=[idle])
+    world.settle()
+    assert (progress_of(world, of).done, progress_of(world, of).failed) == (1, 0)
