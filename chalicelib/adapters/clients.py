@@ -17,8 +17,13 @@ from .lean_models import LeanLoader
 
 
 def own_session() -> Session:
-    """Return a session with the function's own role."""
+    """Return a session with the function's own role.
+
+    STS is asked in the function's region: tokens of the global endpoint, botocore's default before 1.40, are refused by
+    regions that an account has to opt in to (AWS SDKs and Tools Reference, "AWS STS Regional endpoints").
+    """
     session = get_session()
+    session.set_config_variable("sts_regional_endpoints", "regional")
     CALLS.watch(session)
     return session
 

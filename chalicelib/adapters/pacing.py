@@ -8,6 +8,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from ..domain.pace import Pace
 from .services import THROTTLING_CODES, retry_after_header
 
@@ -48,16 +50,25 @@ class _Rate:
 class _RetryAfter:
     """Says what to do about a throttled call that asks for a wait: wait as long, or give up at once.
 
-    botocore reads the answer: seconds to wait, False for no retry, None for its own judgement.
+    botocore reads the answer of a handler of `needs-retry`: seconds to wait before the next try, None for its own
+    judgement. There is no answer for "no further try" that every version knows: up to 1.43.2 `Endpoint._needs_retry`
+    takes False for no wait, and tries for ever. Giving up is therefore the error itself, raised from here.
     """
 
     def __init__(self, attempts: int) -> None:
         self._attempts = attempts
 
-    def __call__(self, *, attempts: int, response: Any = None, **_: Any) -> float | None:
+    def __call__(self, *, attempts: int, operation: Any, response: Any = None, **_: Any) -> float | None:
+        """Return the seconds to wait before the next try, or None where botocore is to judge.
+
+        Raises:
+            ClientError: the answer of the service, where it is not to be asked again.
+        """
         if response is None or response[1].get("Error", {}).get("Code") not in THROTTLING_CODES:
             return None
         wait = retry_after_header(response[1])
         if wait is None:
             return None
-        return False if wait > LONGEST_WAIT_SECONDS or attempts >= self._attempts else float(wait)
+        if wait > LONGEST_WAIT_SECONDS or attempts >= self._attempts:
+            raise ClientError(response[1], operation.name)
+        return float(wait)

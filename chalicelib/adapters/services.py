@@ -72,4 +72,4 @@ def _retry_after(error: ClientError) -> int | None:
 def retry_after_header(answer: Any) -> int | None:
     """Return the seconds that the header Retry-After of a parsed answer asks for, or None."""
     header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
-    return int(header) if header.isdigit() else None
+    return int(header) if header.isdecimal() else None

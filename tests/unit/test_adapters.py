@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 from moto import mock_aws
 
 from chalicelib import bootstrap
-from chalicelib.adapters import dynamodb, pauses, telemetry_table
+from chalicelib.adapters import clients, dynamodb, pauses, telemetry_table
 from chalicelib.adapters.accounts_table import AccountsTable
 from chalicelib.adapters.calls import CALLS, CallCounter
 from chalicelib.adapters.drs import DrsReader, DrsWriter
@@ -103,8 +103,9 @@ class TestErrors:
             raise self.error("ThrottlingException", "slow down", **answer)
         assert raised.value.retry_after_seconds == 7
 
-    def test_it_may_not_say_so(self):
-        headers = {"ResponseMetadata": {"HTTPHeaders": {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}}}
+    @pytest.mark.parametrize("header", ["Wed, 21 Oct 2026 07:28:00 GMT", "-1", "", "\u00b2"])
+    def test_it_may_not_say_so(self, header):
+        headers = {"ResponseMetadata": {"HTTPHeaders": {"retry-after": header}}}
         with pytest.raises(Throttled) as raised, translated("x"):
             raise self.error("ThrottlingException", "slow down", **headers)
         assert raised.value.retry_after_seconds is None
@@ -239,6 +240,13 @@ class TestSessions:
             sessions.client(account(external_id=external_id), Access.READER, "sts", "eu-west-1")
         assert len(sessions._sessions) == 3
 
+    def test_sts_is_asked_in_the_function_s_region_whatever_botocore_s_default(self, monkeypatch):
+        monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
+        monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+        own, assumed = clients.own_session(), clients.assumed_session(dict)
+        urls = {clients.client_of(session, "sts", "eu-west-1").meta.endpoint_url for session in (own, assumed)}
+        assert urls == {"https://sts.eu-west-1.amazonaws.com"}
+
 
 class TestPacing:
     """Waits that the service asks for, its rate, and credentials that end before their time."""
@@ -278,6 +286,14 @@ class TestPacing:
         with pytest.raises(Throttled):
             list(DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 3, 1000)).source_servers(account(), REGION))
         assert CALLS.since(mark)["drs:DescribeSourceServers"] == 3
+
+    def test_an_error_that_asks_for_no_wait_is_left_to_botocore(self, cloud, waits):
+        servers(cloud, 1)
+        cloud("/faults", {"rules": [{"operation": "DescribeSourceServers", "error": "InternalServerException"}]})
+        mark = CALLS.mark()
+        with pytest.raises(ServiceError, match="InternalServerException"):
+            list(DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 3, 1000)).source_servers(account(), REGION))
+        assert CALLS.since(mark)["drs:DescribeSourceServers"] == len(waits) + 1 == 3
 
     def test_an_impatient_look_is_not_repeated(self, cloud, waits):
         servers(cloud, 1)
