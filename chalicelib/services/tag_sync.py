@@ -1,6 +1,7 @@
 """Tag sync of one scope: EC2's tags onto the DRS servers (R2).
 
 Works from the inventory: where nothing changed since the last complete run, one item is read and DRS is not called.
+Reads the rows, plans (`domain/tag_plan.py`), and applies the plan in batches.
 Safe to repeat: setting a tag again is harmless, and what this product is about to write is noted first (`intent`), so
 that a worker that dies between DRS and the inventory leaves no tag without an owner.
 """
@@ -8,7 +9,6 @@ that a worker that dies between DRS and the inventory leaves no tag without an o
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from ..domain import circuit, tags
 from ..domain.accounts import Account
@@ -17,8 +17,8 @@ from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.results import MOST_REPORTED, Problem, WorkResult, trimmed
 from ..domain.scopes import Scope
-from ..domain.servers import DISCONNECTED, FAILBACK, InstanceState, ServerRow, content_hash
-from ..domain.tags import TagChange
+from ..domain.servers import ServerRow, content_hash
+from ..domain.tag_plan import ServerTags, plan_tags
 from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import UpdateServer, Write
 from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, RowChanged, ServiceError, Throttled
@@ -30,13 +30,6 @@ SERVERS_AT_ONCE = 50  # one write-ahead note for so many
 CALLS_AT_ONCE = 8
 WITHOUT_EFFECT = (AccessDenied, Throttled, NotOptedIn, OutOfTime, Refused, ResourceNotFound)  # the call did nothing
 SCOPE_WIDE = (AccessDenied, Throttled, NotOptedIn, OutOfTime)  # what will meet the next server as well
-
-
-class Planned(NamedTuple):
-    """One server and what to do with its tags."""
-
-    row: ServerRow
-    change: TagChange
 
 
 class TagSync:
@@ -99,30 +92,19 @@ class TagSync:
         return due_again(result.failures, lease, now, self._cadence, longest, retry_after)
 
     def _sync(self, taken: Taken, account: Account, scan: ScanRecord, mark: object) -> Outcome:
-        lease, scope = taken.lease, taken.lease.work.scope
-        rows = self._settle(taken, self._rows(scope))
-        skipped = [problem for row in rows if (problem := skip_reason(row))]
-        eligible = [row for row in rows if skip_reason(row) is None]
-        planned = [_plan(row) for row in eligible]
-        overflow = [_overflow(plan) for plan in planned if plan.change.overflow]
-        open_plans = [plan for plan in planned if not plan.change.empty or _owns_otherwise(plan)]
-        counts = {
-            "servers": len(rows),
-            "skipped": len(skipped),
-            "overflow": len(overflow),
-            "unchanged": len(planned) - len(open_plans),
-        }
+        lease = taken.lease
+        plan = plan_tags(self._settle(taken, self._rows(lease.work.scope)))
         if lease.work.dry_run:
-            changes = [_described(plan) for plan in open_plans if not plan.change.empty]
-            counts = {**counts, "would_tag": len(changes)}
-            result = self._result(lease, ScopeState.AVAILABLE, mark, counts, [*skipped, *overflow])
+            changes = plan.previews()
+            counts = {**plan.counts(), "would_tag": len(changes)}
+            result = self._result(lease, ScopeState.AVAILABLE, mark, counts, plan.problems)
             return Outcome(result.model_copy(update={"changes": changes[:MOST_REPORTED]}), None)
-        failures = self._apply(taken, account, open_plans)
-        counts = {**counts, "tagged": len(open_plans) - len(failures), "failed": len(failures)}
+        failures = self._apply(taken, account, plan.open)
+        counts = {**plan.counts(), "tagged": len(plan.open) - len(failures), "failed": len(failures)}
         errors = [error for _, error in failures]
         state = state_after(errors, counts["tagged"])
         version = None if failures else scan.tags_version
-        problems = [*(_problem(row, error) for row, error in failures), *skipped, *overflow]
+        problems = [*(_problem(row, error) for row, error in failures), *plan.problems]
         result = self._result(lease, state, mark, counts, problems, tags_version=version)
         result = result.model_copy(update={"failures": failures_after(state, taken.result)})
         return Outcome(result, self._due(lease, result, wait_asked_for(errors)), unfinished=out_of_time(errors))
@@ -134,7 +116,7 @@ class TagSync:
         rows = self._inventory.read((server, scope.region) for server in servers)
         return sorted((row for row in rows.values() if row.living), key=lambda row: row.source_server_id)
 
-    def _apply(self, taken: Taken, account: Account, plans: list[Planned]) -> list[tuple[ServerRow, ServiceError]]:
+    def _apply(self, taken: Taken, account: Account, plans: list[ServerTags]) -> list[tuple[ServerRow, ServiceError]]:
         """Write the planned tags, first to DRS, then to the inventory; return what failed."""
         lease, left = taken.lease, plans
         failures: list[tuple[ServerRow, ServiceError]] = []
@@ -153,7 +135,7 @@ class TagSync:
                 return failures + [(plan.row, why) for plan in left]
         return failures
 
-    def _record(self, lease: Lease, plans: list[Planned], errors: list[ServiceError | None]) -> None:
+    def _record(self, lease: Lease, plans: list[ServerTags], errors: list[ServiceError | None]) -> None:
         """Write down the tags that were written, and ownership where they may have been.
 
         Where a scan has written a row meanwhile, what it says stands and only ownership is written: that scan, or the
@@ -225,7 +207,7 @@ class _Change:
         self._out_of_time = out_of_time
         self._stopped: ServiceError | None = None
 
-    def __call__(self, plan: Planned) -> ServiceError | None:
+    def __call__(self, plan: ServerTags) -> ServiceError | None:
         """Return why the change could not be made, or None. Removes first: 50 tags are the limit at every moment."""
         if self._stopped is None and self._out_of_time():
             self._stopped = OutOfTime("no time left in this run")
@@ -244,34 +226,10 @@ class _Change:
         return None
 
 
-def skip_reason(row: ServerRow) -> Problem | None:
-    """Return why a server's tags are not synced, or None (R2.5)."""
-    if row.replication_direction == FAILBACK:
-        return _skipped(row, "FAILBACK", "it replicates back to its origin")
-    if row.replication_state == DISCONNECTED:
-        return _skipped(row, DISCONNECTED, "its agent is disconnected")
-    if row.instance_state is InstanceState.ON_PREMISES:
-        return _skipped(row, InstanceState.ON_PREMISES, "it has no EC2 instance")
-    if row.instance_state is InstanceState.NOT_FOUND:
-        return _skipped(row, InstanceState.NOT_FOUND, f"EC2 does not know {row.source_instance_id} in its origin")
-    if row.instance_state is None:
-        return _skipped(row, "EC2_UNKNOWN", "EC2 of its origin could not be asked")
-    return None
-
-
 def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:
     """Return whether the last run left every tag in place and no scan since found anything that calls for more."""
     last = taken.result
     return not message.dry_run and not taken.intent and last is not None and last.tags_version == scan.tags_version
-
-
-def _plan(row: ServerRow) -> Planned:
-    return Planned(row, tags.difference(row.source_tags, row.drs_tags, row.managed_tag_keys))
-
-
-def _owns_otherwise(plan: Planned) -> bool:
-    """Return whether nothing is to be written to DRS, but the row does not say yet whose tags they are."""
-    return plan.change.managed != sorted(plan.row.managed_tag_keys)
 
 
 def _owned(row: ServerRow, keys: set[str], scope: Scope, now: datetime) -> UpdateServer:
@@ -279,7 +237,7 @@ def _owned(row: ServerRow, keys: set[str], scope: Scope, now: datetime) -> Updat
     return UpdateServer(row.source_server_id, scope, {"managedTagKeys": sorted(keys), "lastUpdated": iso(now)})
 
 
-def _recorded(plan: Planned, scope: Scope, now: datetime) -> Write:
+def _recorded(plan: ServerTags, scope: Scope, now: datetime) -> Write:
     """Return the row's update after the change: the tags as DRS has them now, so that the next scan sees no change."""
     drs_tags = tags.applied(plan.row.drs_tags, plan.change)
     drs_hash = content_hash(plan.row.drs().model_copy(update={"drs_tags": drs_tags}))
@@ -290,24 +248,6 @@ def _recorded(plan: Planned, scope: Scope, now: datetime) -> Write:
         "lastUpdated": iso(now),
     }
     return UpdateServer(plan.row.source_server_id, scope, values, seen_hash=plan.row.drs_hash)
-
-
-def _described(plan: Planned) -> dict[str, object]:
-    return {
-        "sourceServerID": plan.row.source_server_id,
-        "hostname": plan.row.hostname,
-        "put": plan.change.put,
-        "remove": plan.change.remove,
-    }
-
-
-def _overflow(plan: Planned) -> Problem:
-    keys = ", ".join(plan.change.overflow)
-    return _skipped(plan.row, "TAG_OVERFLOW", f"no room within {tags.TAG_LIMIT} tags for: {keys}")
-
-
-def _skipped(row: ServerRow, code: str, why: str) -> Problem:
-    return Problem(subject=row.source_server_id, code=code, message=f"{row.hostname or row.source_server_id}: {why}")
 
 
 def _problem(row: ServerRow, error: ServiceError) -> Problem:
