@@ -23,6 +23,7 @@ from chalicelib.domain.regions import RegionStatus, ScanRecord
 from chalicelib.domain.results import Run, WorkResult
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import Page, Partition, Position, ServerRow
+from chalicelib.domain.texts import message_text
 from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage
 from chalicelib.domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
 from chalicelib.errors import (
@@ -401,7 +402,7 @@ class FakeWorkStates:
                 item = self._mine(lease)
             except LeaseLost:
                 return
-            item.last_error, item.next_due_at, item.lease_until = error[:1000], due_again, None
+            item.last_error, item.next_due_at, item.lease_until = message_text(error), due_again, None
             item.failures += 1
 
     def release(self, lease: Lease, due_again: int) -> None:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from ..domain.leases import DueWork, Lease, Outcome, Taken, WorkState
 from ..domain.results import WorkResult
 from ..domain.scopes import stable_fraction
+from ..domain.texts import message_text
 from ..domain.work import WorkId, WorkKind
 from ..errors import LeaseLost
 from . import dynamodb
@@ -131,7 +132,7 @@ class WorkStateTable:
             self._fenced(
                 lease,
                 "SET lastError = :error, nextDueAt = :again REMOVE leaseUntil ADD failures :one",
-                {":error": error[:1000], ":again": due_again, ":one": 1},
+                {":error": message_text(error), ":again": due_again, ":one": 1},
             )
         except LeaseLost:
             return

@@ -8,6 +8,7 @@ from pydantic import NonNegativeInt
 
 from .records import Moment, Record
 from .scopes import Scope
+from .texts import message_text
 
 FIRST_BACK_OFF = timedelta(minutes=15)
 LONGEST_BACK_OFF = timedelta(hours=24)
@@ -57,7 +58,7 @@ def refuse(
         target_scope=target.key,
         staging_source_server_arn=arn,
         reason=reason,
-        message=message,
+        message=message_text(message),
         attempts=attempts,
         since=before.since if before and before.reason == reason else now,
         next_try_at=None if reason is RefusalReason.REMOVED else now + wait,

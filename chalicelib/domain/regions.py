@@ -13,6 +13,7 @@ from pydantic import NonNegativeInt
 from . import circuit
 from .records import Moment, Record
 from .scopes import Scope
+from .texts import message_text
 
 
 class ScopeState(StrEnum):
@@ -100,7 +101,7 @@ class ScanRecord(Record):
 
     def failed(self, state: ScopeState, message: str, now: Moment, epoch: int) -> "ScanRecord":
         """Return the record after a scan that failed: what is known of the servers stays."""
-        said = {"state": state, "error_message": message, "last_checked": now, "epoch": epoch}
+        said = {"state": state, "error_message": message_text(message), "last_checked": now, "epoch": epoch}
         return self.model_copy(update={**said, "failures": self.failures + 1, "next_try_at": None})
 
 

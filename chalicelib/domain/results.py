@@ -1,15 +1,18 @@
 """What a piece of work leaves behind, and the run that asked for it."""
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from pydantic import NonNegativeInt
 
 from .records import Moment, Record
 from .regions import ScopeState
+from .texts import fitting, json_bytes, message_text
 from .work import WorkKind
 
 MOST_REPORTED = 100  # servers named in one result; the rest is counted
+MOST_REPORTED_BYTES = 100_000  # of problems, and of changes: both and the tag worker's notes fit one item of 400 KB
 
 Calls = dict[str, int]
 """AWS calls by `service:Operation`, retries included."""
@@ -32,8 +35,10 @@ class WorkResult(Record):
         target_epoch: staging work: epoch of the target's scan record that it was judged by.
         failures: how many runs in a row have failed, this one included.
         counts: what was seen and done, by name, e.g. `servers`, `changed`, `removed`, `tagged`, `extended`.
-        problems: at most 100, the first by subject; `counts["problems"]` counts all.
-        changes: dry run: what would be done, at most 100.
+        problems: at most 100, and 100 KB of them, the first by subject; `counts["problems"]` counts all, and
+            `counts["problemsLeftOut"]` those that are not named.
+        changes: dry run: what would be done, at most 100, and 100 KB of them; `counts["changesLeftOut"]` counts those
+            that are not named.
     """
 
     finished_at: Moment
@@ -52,6 +57,19 @@ class WorkResult(Record):
     def failed(self) -> bool:
         """Whether the work could not be done: not so where DRS is not used and no server is known."""
         return self.state.failure or (self.state is not ScopeState.AVAILABLE and self.counts.get("servers", 0) > 0)
+
+    def reporting(self, problems: Iterable[Problem], changes: Iterable[dict[str, Any]] = ()) -> Self:
+        """Return the result with as many of `problems` and `changes` as a work item holds, and how many there are.
+
+        A DynamoDB item holds 400 KB; 100 changes of well-tagged servers take up to 2 MB.
+        """
+        found, planned = sorted(problems, key=lambda problem: problem.subject), list(changes)
+        shown = [problem.model_copy(update={"message": message_text(problem.message)}) for problem in found]
+        told = fitting(shown, MOST_REPORTED, MOST_REPORTED_BYTES, lambda problem: json_bytes(problem.item()))
+        described = fitting(planned, MOST_REPORTED, MOST_REPORTED_BYTES, json_bytes)
+        left_out = {"problemsLeftOut": len(found) - len(told), "changesLeftOut": len(planned) - len(described)}
+        counts = {**self.counts, "problems": len(found), **{name: left for name, left in left_out.items() if left}}
+        return self.model_copy(update={"counts": counts, "problems": told, "changes": described})
 
 
 class RunMode(StrEnum):
@@ -103,8 +121,3 @@ class RunProgress(Record):
     calls_saved: NonNegativeInt
     counts: dict[str, int]
     scopes: list[ScopeProgress]
-
-
-def trimmed(problems: list[Problem]) -> list[Problem]:
-    """Return the first 100 of `problems` by subject."""
-    return sorted(problems, key=lambda problem: problem.subject)[:MOST_REPORTED]

@@ -12,8 +12,9 @@ from ..domain.difference import difference
 from ..domain.leases import Lease, Outcome, Taken, inventory_due
 from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
-from ..domain.results import Problem, WorkResult, trimmed
+from ..domain.results import Problem, WorkResult
 from ..domain.scopes import Scope
+from ..domain.texts import message_text
 from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import ScopeTelemetry
 from ..errors import AccessDenied, NotOptedIn, OutOfTime, ServiceError, Throttled, Uninitialized
@@ -92,10 +93,9 @@ class InventorySync:
             state=record.state,
             message=record.error_message,
             calls=self._calls.since(mark),
-            counts={**counts, "problems": len(problems)},
-            problems=trimmed(problems),
+            counts=counts,
             failures=record.failures,
-        )
+        ).reporting(problems)
         out_of_time = any(problem.code == OutOfTime.CODE for problem in problems)
         return Outcome(result, due, probe, unfinished=out_of_time and may_go_on)
 
@@ -142,7 +142,7 @@ class InventorySync:
             update={
                 "servers_version": version(lease, previous, "servers_version", found.members_changed, state),
                 "tags_version": version(lease, previous, "tags_version", tags_changed, state),
-                "ec2_errors": sorted({problem.message for problem in problems})[:MOST_ERRORS_KEPT] or None,
+                "ec2_errors": sorted({message_text(found.message) for found in problems})[:MOST_ERRORS_KEPT] or None,
             }
         )
         for server, seen in topologies.items():

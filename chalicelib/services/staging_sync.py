@@ -21,7 +21,7 @@ from ..domain.extension_plan import (
 )
 from ..domain.leases import Lease, Outcome, Taken, due_again, failures_after
 from ..domain.regions import ScopeState
-from ..domain.results import MOST_REPORTED, Problem, WorkResult, trimmed
+from ..domain.results import Problem, WorkResult
 from ..domain.scopes import Scope
 from ..domain.servers import ServerRow, Telemetry
 from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage
@@ -198,9 +198,8 @@ class StagingSync:
             *map(unlisted, choice.unlisted),
             *(attempt.problem() for attempt in choice.unanswered),
         ]
-        result = self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey)
         changes = [{"extend": original.arn, "into": target.account_id} for original in choice.confirmed]
-        return result.model_copy(update={"changes": changes[:MOST_REPORTED]})
+        return self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey, changes=changes)
 
     def _carried_out(
         self, taken: Taken, target: Account, survey: Survey, errors: list[Refusal], choice: Choice, mark: object
@@ -255,18 +254,17 @@ class StagingSync:
         reason: str | None = None,
         survey: Survey | None = None,
         state: ScopeState = ScopeState.AVAILABLE,
+        changes: Iterable[dict[str, str]] = (),
     ) -> WorkResult:
-        found = list(problems)
         return WorkResult(
             finished_at=self._now(),
             epoch=lease.epoch,
             state=state,
             message=reason,
             calls=self._calls.since(mark),
-            counts={**(counts or {}), "problems": len(found)},
-            problems=trimmed(found),
+            counts=counts or {},
             target_epoch=survey.target_epoch if survey else None,
-        )
+        ).reporting(problems, changes)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -9,16 +9,18 @@ that a worker that dies between DRS and the inventory leaves no tag without an o
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 from ..domain import circuit, tags
 from ..domain.accounts import Account
 from ..domain.leases import Lease, Outcome, Taken, due_again, failures_after
 from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
-from ..domain.results import MOST_REPORTED, Problem, WorkResult, trimmed
+from ..domain.results import Problem, WorkResult
 from ..domain.scopes import Scope
 from ..domain.servers import ServerRow, content_hash
 from ..domain.tag_plan import ServerTags, plan_tags
+from ..domain.texts import fitting, json_bytes
 from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import UpdateServer, Write
 from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, RowChanged, ServiceError, Throttled
@@ -27,6 +29,7 @@ from .answers import not_tried, out_of_time, state_after, wait_asked_for
 from .ports import Accounts, CallCount, Clock, DrsChanges, Inventory, Scans, Telemetries, WorkStates, Writer
 
 SERVERS_AT_ONCE = 50  # one write-ahead note for so many
+INTENT_BYTES = 100_000  # of that note: keys of 50 servers take up to 1.3 MB, and an item holds 400 KB
 CALLS_AT_ONCE = 8
 WITHOUT_EFFECT = (AccessDenied, Throttled, NotOptedIn, OutOfTime, Refused, ResourceNotFound)  # the call did nothing
 SCOPE_WIDE = (AccessDenied, Throttled, NotOptedIn, OutOfTime)  # what will meet the next server as well
@@ -97,8 +100,8 @@ class TagSync:
         if lease.work.dry_run:
             changes = plan.previews()
             counts = {**plan.counts(), "would_tag": len(changes)}
-            result = self._result(lease, ScopeState.AVAILABLE, mark, counts, plan.problems)
-            return Outcome(result.model_copy(update={"changes": changes[:MOST_REPORTED]}), None)
+            result = self._result(lease, ScopeState.AVAILABLE, mark, counts, plan.problems, changes=changes)
+            return Outcome(result, None)
         failures = self._apply(taken, account, plan.open)
         counts = {**plan.counts(), "tagged": len(plan.open) - len(failures), "failed": len(failures)}
         errors = [error for _, error in failures]
@@ -122,9 +125,9 @@ class TagSync:
         failures: list[tuple[ServerRow, ServiceError]] = []
         at_once = 1 if taken.result and circuit.is_open(taken.result.failures) else SERVERS_AT_ONCE
         while left:
-            some, left = left[:at_once], left[at_once:]
-            at_once = SERVERS_AT_ONCE
-            self._work_states.intend(lease, {plan.row.source_server_id: sorted(plan.change.put) for plan in some})
+            some = fitting(left, at_once, INTENT_BYTES, lambda plan: json_bytes(_intent([plan])))
+            left, at_once = left[len(some) :], SERVERS_AT_ONCE
+            self._work_states.intend(lease, _intent(some))
             change = _Change(self._drs, account, lease.work.scope.region, lambda: self._clock() > lease.stop_at)
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 errors = list(pool.map(change, some))
@@ -178,20 +181,19 @@ class TagSync:
         counts: dict[str, int] | None = None,
         problems: Iterable[Problem] = (),
         *,
+        changes: Iterable[dict[str, Any]] = (),
         reason: str | None = None,
         tags_version: int | None = None,
     ) -> WorkResult:
-        found = list(problems)
         return WorkResult(
             finished_at=self._now(),
             epoch=lease.epoch,
             state=state,
             message=reason,
             calls=self._calls.since(mark),
-            counts={**(counts or {}), "problems": len(found)},
-            problems=trimmed(found),
+            counts=counts or {},
             tags_version=tags_version,
-        )
+        ).reporting(problems, changes)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
@@ -230,6 +232,11 @@ def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:
     """Return whether the last run left every tag in place and no scan since found anything that calls for more."""
     last = taken.result
     return not message.dry_run and not taken.intent and last is not None and last.tags_version == scan.tags_version
+
+
+def _intent(plans: Iterable[ServerTags]) -> dict[str, list[str]]:
+    """Return what to note before DRS is asked: the keys to be written, by server."""
+    return {plan.row.source_server_id: sorted(plan.change.put) for plan in plans}
 
 
 def _owned(row: ServerRow, keys: set[str], scope: Scope, now: datetime) -> UpdateServer:

@@ -150,7 +150,7 @@ class TestWorkStates:
         state = state_of(states)
         assert (state.done, state.lease_until, state.next_due_at) == (0, None, AGAIN)
         assert state.last_error.startswith("ValueError: x")
-        assert len(state.last_error) == 1000
+        assert state.last_error.endswith("x ... (1012 more characters)")
         assert states.take(work(), EPOCH + 1, UNTIL).lease.epoch == 2
 
     def test_a_superseded_worker_s_failure_changes_nothing(self, states):
