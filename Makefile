@@ -13,7 +13,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 # Sets are walked in one order, so that a run of Hypothesis can be repeated in another process
 REPEATABLE := PYTHONHASHSEED=0
 
-.PHONY: help demo chaos chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small permissions
+.PHONY: help demo chaos defects chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small permissions
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ test: .venv/.installed ## every test, on two processes
 
 chaos: .venv/.installed ## the product against a model, in process, whatever goes wrong; RUNS=n SEED=n
 	@$(REPEATABLE) CHAOS_RUNS=$(RUNS) $(BIN)/python -m pytest -q -s tests/chaos --hypothesis-seed=$(or $(SEED),$(shell date +%s))
+
+defects: .venv/.installed ## plant defects one by one, and say which tests notice; LAYERS=unit,chaos SHARD=1/2 JOBS=n
+	@$(BIN)/python -m tests.defects --layers $(or $(LAYERS),unit,chaos) --shard $(or $(SHARD),1/1) --jobs $(or $(JOBS),2)
 
 test-fast: .venv/.installed ## unit and property tests, with coverage
 	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/property --cov --cov-report=term:skip-covered --cov-fail-under=90

@@ -9,7 +9,7 @@ import os
 from contextlib import ExitStack
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -44,6 +44,7 @@ from .world import DRS_REGIONS, ChaosWorld
 RUNS_IN_THE_SUITE = 100
 STEPS = 50
 LONG = "CHAOS_RUNS" in os.environ
+FIND_ONLY = "CHAOS_FIND_ONLY" in os.environ  # to know whether something is found, not how briefly it can be told
 RUNS = int(os.environ.get("CHAOS_RUNS", RUNS_IN_THE_SUITE))
 
 numbers = st.integers(0, 2**12)
@@ -473,5 +474,7 @@ def chosen_by(number: int) -> Any:
 
 def machine_settings(**more: Any) -> settings:
     """Return how runs are made: in the suite always the same ones, with `make chaos` others each time."""
-    given = {"max_examples": RUNS, "stateful_step_count": STEPS, "deadline": None, "database": None}
+    given: dict[str, Any] = {"max_examples": RUNS, "stateful_step_count": STEPS, "deadline": None, "database": None}
+    if FIND_ONLY:
+        given |= {"phases": [Phase.generate], "report_multiple_bugs": False}
     return settings(**{**given, "derandomize": not LONG, "suppress_health_check": list(HealthCheck), **more})
