@@ -12,6 +12,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 FOLDER = Path(__file__).parent
 DEFAULT = FOLDER / "default.yaml"
 SMALL = FOLDER / "small.yaml"
+ONE_ACCOUNT = FOLDER / "one-account.yaml"
+TENANTS = FOLDER / "tenants.yaml"
 
 
 class DescriptionError(Exception):
@@ -23,17 +25,39 @@ class _Part(BaseModel):
 
 
 class Accounts(_Part):
-    """How many accounts of which kind; the last `staging_without_trust` staging accounts let no target extend."""
+    """How many accounts of which kind.
+
+    Attributes:
+        targets: accounts into which servers are recovered.
+        staging_per_target: staging accounts that each of them has; none is a fleet without staging accounts.
+        sources: accounts that only run machines; without any, machines run in the targets.
+        staging_without_trust: the last so many staging accounts let no target extend.
+        shared_staging: the first so many staging accounts are the next target's too; it is of the same tenant.
+        tenants: companies; targets, with their staging accounts, and sources are dealt out among them in turn.
+    """
 
     targets: PositiveInt
-    staging_per_target: PositiveInt
-    sources: PositiveInt
+    staging_per_target: NonNegativeInt
+    sources: NonNegativeInt
     staging_without_trust: NonNegativeInt = 0
+    shared_staging: NonNegativeInt = 0
+    tenants: PositiveInt = 1
+
+    @property
+    def staging(self) -> int:
+        """How many staging accounts there are."""
+        return self.targets * self.staging_per_target
 
     @model_validator(mode="after")
-    def _some_trust(self) -> Self:
-        if self.staging_without_trust >= self.targets * self.staging_per_target:
+    def _fit(self) -> Self:
+        if self.staging_without_trust >= max(1, self.staging):
             raise ValueError("stagingWithoutTrust must leave at least one staging account that trusts its target")
+        if self.shared_staging + self.staging_without_trust > self.staging:
+            raise ValueError("sharedStaging: more than the staging accounts that trust somebody")
+        if self.tenants > self.targets:
+            raise ValueError("tenants: more than targets, and each needs one")
+        if self.shared_staging and self.targets < 2 * self.tenants:
+            raise ValueError("sharedStaging: every tenant needs two targets to share between")
         return self
 
 
@@ -66,7 +90,12 @@ class Regions(_Part):
 
 
 class Specials(_Part):
-    """How many servers are out of the ordinary, each in one way only."""
+    """How many servers are out of the ordinary, each in one way only.
+
+    Attributes:
+        hostile: names and tags as somebody would choose them who wants to harm those who read them.
+        foreign_origin: servers that claim to be a machine of another tenant: nothing of it may show.
+    """
 
     on_premises: NonNegativeInt = 0
     disconnected: NonNegativeInt = 0
@@ -79,6 +108,8 @@ class Specials(_Part):
     full_tags: NonNegativeInt = 0
     default_ebs_key: NonNegativeInt = 0
     extension_errors: NonNegativeInt = 0
+    hostile: NonNegativeInt = 0
+    foreign_origin: NonNegativeInt = 0
 
 
 class Servers(_Part):
@@ -107,6 +138,14 @@ class Description(_Part):
     accounts: Accounts
     regions: Regions
     servers: Servers
+
+    @model_validator(mode="after")
+    def _staged_somewhere(self) -> Self:
+        if self.servers.staging and not self.accounts.staging:
+            raise ValueError("servers.staging must be 0 without staging accounts")
+        if self.servers.specials.foreign_origin and self.accounts.tenants < 2:
+            raise ValueError("servers.specials.foreignOrigin needs a second tenant in accounts.tenants")
+        return self
 
 
 def read_description(path: Path) -> Description:

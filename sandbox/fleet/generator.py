@@ -11,6 +11,7 @@ from sandbox.fleet.model import (
     SOURCE,
     STAGING,
     TARGET,
+    TENANT,
     Fleet,
     FleetAccount,
     FleetInstance,
@@ -26,6 +27,20 @@ INSTANCE_TYPES = ("t3.medium", "m5.large", "m6i.xlarge", "r6i.2xlarge")
 SYSTEMS = ("Amazon Linux 2023", "Ubuntu 24.04", "Windows Server 2022", "Red Hat Enterprise Linux 9")
 TAGS_PER_INSTANCE = 50
 """AWS: tags of one's own per resource; those of AWS's own (aws:) come on top."""
+
+HOSTILE_TEXTS = (
+    "$(touch /tmp/owned)",
+    "'; DROP TABLE servers; --",
+    '"><script>alert(1)</script>',
+    "\x1b[2Jcleared",
+    "prod\u202egnp.exe",
+    "line\nbreak\r\nforged: yes",
+    '=HYPERLINK("http://example.com")',
+    "\u2066hidden\u2069",
+    "{{7*7}} ${jndi:ldap://example.com}",
+    "x" * 255,
+)
+"""Names and tag values: EC2 allows any character in tags (user guide, "Tag restrictions"), DRS's model in names."""
 
 
 def drs_regions() -> list[str]:
@@ -53,7 +68,7 @@ def arrivals(
 ) -> tuple[tuple[FleetServer, ...], tuple[FleetInstance, ...]]:
     """Return `count` ordinary servers that appear in `place` later, with their instances in source accounts."""
     rng = random.Random(f"arrivals {seed}")
-    origins = _source_origins(rng, [account.account_id for account in fleet.of_kind(SOURCE)], fleet.regions, place[1])
+    origins = _source_origins(rng, _homes(fleet.accounts, place[0]), fleet.regions, place[1])
     machines = _Machines(rng, first_number=len(fleet.servers) + 1)
     made = [machines.with_instance(place, rng.choice(origins), aws_tags=False) for _ in range(count)]
     return tuple(server for server, _ in made), tuple(instance for _, instance in made)
@@ -63,6 +78,14 @@ def _check_regions(description: Description, known: Sequence[str]) -> None:
     for name in ("used", "unused", "not_opted_in"):
         if strangers := sorted(set(getattr(description.regions, name)) - set(known)):
             raise DescriptionError(f"regions.{name}: no DRS regions: {', '.join(strangers)}")
+
+
+def _homes(accounts: Sequence[FleetAccount], account_id: str) -> list[str]:
+    """Return the accounts in which machines of `account_id` run: its tenant's sources; without any, its targets."""
+    tenant = next(account.tenant for account in accounts if account.account_id == account_id)
+    of_tenant = [account for account in accounts if account.tenant == tenant]
+    sources = [account.account_id for account in of_tenant if account.kind == SOURCE]
+    return sources or [account.account_id for account in of_tenant if account.kind == TARGET]
 
 
 def _source_origins(
@@ -147,6 +170,7 @@ class _Generator:
         accounts, memberships = self._accounts()
         self._fill(accounts, memberships)
         self._make_machines_special(memberships)
+        self._claim_machines_of_others(accounts)
         self._extend(memberships)
         self._make_tags_special()
         return Fleet(
@@ -163,28 +187,50 @@ class _Generator:
 
     def _accounts(self) -> tuple[tuple[FleetAccount, ...], tuple[FleetMembership, ...]]:
         wanted = self._said.accounts
-        sources = [self._account(SOURCE, number) for number in range(wanted.sources)]
-        untrusting = wanted.targets * wanted.staging_per_target - wanted.staging_without_trust
+        tenants = self._tenants()
+        sources = [self._account(SOURCE, number, tenants(number)) for number in range(wanted.sources)]
+        untrusting = wanted.staging - wanted.staging_without_trust
         accounts, memberships, staged = [], [], 0
         for number in range(wanted.targets):
             chosen = self._chosen_regions()
-            target = self._in_regions(self._account(TARGET, number), chosen, number)
+            target = self._in_regions(self._account(TARGET, number, tenants(number)), chosen, number)
             accounts.append(target)
             for _ in range(wanted.staging_per_target):
                 trusted = staged < untrusting
-                staging = self._in_regions(self._account(STAGING, staged), chosen, number + staged + 1)
+                staging = self._in_regions(self._account(STAGING, staged, target.tenant), chosen, number + staged + 1)
                 accounts.append(replace(staging, trusts=(target.account_id,) if trusted else ()))
                 memberships.append(FleetMembership(target.account_id, staging.account_id, trusted))
                 staged += 1
-        return (*accounts, *sources), tuple(memberships)
+        return self._shared((*accounts, *sources), tuple(memberships))
 
-    def _account(self, kind: str, number: int) -> FleetAccount:
+    def _tenants(self) -> Callable[[int], str]:
+        """Return what tells the tenant of the account of a number: one company is the default, others have names."""
+        count = self._said.accounts.tenants
+        return lambda number: TENANT if count == 1 else f"company-{number % count + 1}"
+
+    def _shared(
+        self, accounts: tuple[FleetAccount, ...], memberships: tuple[FleetMembership, ...]
+    ) -> tuple[tuple[FleetAccount, ...], tuple[FleetMembership, ...]]:
+        """Make the first staging accounts those of the next target of their tenant as well."""
+        targets = [account for account in accounts if account.kind == TARGET]
+        known = {account.account_id: account for account in accounts}
+        more = []
+        for membership in memberships[: self._said.accounts.shared_staging]:
+            mine = [target.account_id for target in targets if target.tenant == known[membership.target].tenant]
+            second = mine[(mine.index(membership.target) + 1) % len(mine)]
+            staging = known[membership.staging]
+            known[staging.account_id] = replace(staging, trusts=(*staging.trusts, second))
+            more.append(FleetMembership(second, staging.account_id, membership.trusted))
+        return tuple(known.values()), (*memberships, *more)
+
+    def _account(self, kind: str, number: int, tenant: str) -> FleetAccount:
         first = {TARGET: 2, STAGING: 3, SOURCE: 4}[kind]
         return FleetAccount(
             account_id=f"{first}{number + 1:02d}{self._rng.randrange(10**9):09d}",
             name=f"{self._said.name}-{kind}-{number + 1}",
             kind=kind,
             external_id=f"{self._rng.getrandbits(128):032x}",
+            tenant=tenant,
         )
 
     def _chosen_regions(self) -> list[str]:
@@ -208,8 +254,7 @@ class _Generator:
 
     def _fill(self, accounts: Sequence[FleetAccount], memberships: Sequence[FleetMembership]) -> None:
         wanted = self._said.servers
-        sources = [account.account_id for account in accounts if account.kind == SOURCE]
-        target_of = {membership.staging: membership.target for membership in memberships}
+        target_of = _first_targets(memberships)
         trusted = {membership.staging for membership in memberships if membership.trusted}
         staging_scopes = _scopes(accounts, STAGING)
         originals = int(wanted.total * wanted.staging)
@@ -221,7 +266,7 @@ class _Generator:
         target_scopes = _scopes(accounts, TARGET)
         owned = dict(zip(target_scopes, _spread(own, len(target_scopes)), strict=True))
         for scope, count in {**owned, **staged}.items():
-            origins = _source_origins(self._rng, sources, self._regions, scope[1])
+            origins = _source_origins(self._rng, _homes(accounts, scope[0]), self._regions, scope[1])
             target = target_of.get(scope[0], scope[0])
             at_home = (target, self._rng.choice([region for region in self._regions if region != scope[1]]))
             for _ in range(count):
@@ -257,9 +302,20 @@ class _Generator:
             for server in self._pick(name, getattr(specials, name)):
                 self._change(server, state=state)
 
+    def _claim_machines_of_others(self, accounts: Sequence[FleetAccount]) -> None:
+        """Let servers name a machine that another tenant runs: what a customer says of other accounts is a claim."""
+        tenant_of = {account.account_id: account.tenant for account in accounts}
+        for server in self._pick("foreign_origin", self._said.servers.specials.foreign_origin):
+            mine = tenant_of[server.account_id]
+            others = [one for one in self._instances.values() if tenant_of[one.account_id] != mine]
+            victim = self._rng.choice(sorted(others, key=lambda one: one.instance_id))
+            del self._instances[server.instance_id or ""]
+            claimed = Origin(victim.account_id, victim.region, victim.zone)
+            self._change(server, origin=claimed, instance_id=victim.instance_id)
+
     def _extend(self, memberships: Sequence[FleetMembership]) -> None:
         """Extend a share of the staging servers, as somebody did by hand before the product came."""
-        target_of = {membership.staging: membership.target for membership in memberships if membership.trusted}
+        target_of = _first_targets(membership for membership in memberships if membership.trusted)
         originals = [server for server in self._servers.values() if server.account_id in target_of]
         count = int(len(originals) * self._said.servers.extended)
         simple = [server for server in originals if not (server.default_ebs_key or server.extension_error)]
@@ -278,10 +334,20 @@ class _Generator:
         specials = self._said.servers.specials
         for server in self._pick("full_tags", specials.full_tags):
             self._fill_tags(server)
+        for number, server in enumerate(self._pick("hostile", specials.hostile)):
+            self._make_hostile(server, HOSTILE_TEXTS[number % len(HOSTILE_TEXTS)])
         for server in self._pick("tags_of_others", specials.tags_of_others):
             self._change(server, tags={"backup-plan": "gold", "ticket": f"OPS-{self._rng.randrange(1000, 9999)}"})
         for server in self._pick("stale_tags", specials.stale_tags):
             self._change(server, tags={"env": "migration", "team": "unknown"})
+
+    def _make_hostile(self, server: FleetServer, text: str) -> None:
+        """Give a server, its extension and its instance a name, and the instance a tag, that nobody may act upon."""
+        instance = self._instances[server.instance_id or ""]
+        tags = {"Name": text, "env": "prod", text[:100] or "empty": text}
+        self._instances[instance.instance_id] = replace(instance, tags=tags)
+        for same in [one for one in self._servers.values() if one.instance_id == server.instance_id]:
+            self._change(same, hostname=text)
 
     def _fill_tags(self, server: FleetServer) -> None:
         """Give the instance all the tags it may have, and the DRS server two of others: not all find room."""
@@ -311,13 +377,18 @@ class _Generator:
         self._servers[server.server_id] = replace(server, **changes)  # type: ignore[arg-type]  # checked by the tests
 
 
+def _first_targets(memberships: Iterable[FleetMembership]) -> dict[str, str]:
+    """Return the first target of each staging account."""
+    return {membership.staging: membership.target for membership in reversed(tuple(memberships))}
+
+
 def _scopes(accounts: Iterable[FleetAccount], kind: str) -> list[Place]:
     return [(account.account_id, region) for account in accounts if account.kind == kind for region in account.active]
 
 
 def _spread(total: int, parts: int) -> list[int]:
     """Return `total` in `parts` numbers that differ by one at most."""
-    whole, rest = divmod(total, parts)
+    whole, rest = divmod(total, parts) if parts else (0, 0)
     return [whole + (number < rest) for number in range(parts)]
 
 

@@ -7,6 +7,7 @@ Place = tuple[str, str]
 """An account and a region: a scope where it is DRS's, an origin where machines run there."""
 
 TARGET, STAGING, SOURCE = "target", "staging", "source"
+TENANT = "default"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class FleetAccount:
         active: those of them that hold servers.
         not_opted_in: regions that the account has not enabled.
         trusts: target accounts that may extend its servers.
+        tenant: the company whose account it is.
     """
 
     account_id: str
@@ -32,6 +34,7 @@ class FleetAccount:
     active: tuple[str, ...] = ()
     not_opted_in: tuple[str, ...] = ()
     trusts: tuple[str, ...] = ()
+    tenant: str = TENANT
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,10 @@ class Fleet:
     def of_kind(self, *kinds: str) -> list[FleetAccount]:
         """Return the accounts of `kinds`."""
         return [account for account in self.accounts if account.kind in kinds]
+
+    def tenant_of(self, account_id: str) -> str | None:
+        """Return the tenant of an account; None where it is not registered."""
+        return next((account.tenant for account in self.accounts if account.account_id == account_id), None)
 
     @property
     def scopes(self) -> list[Place]:

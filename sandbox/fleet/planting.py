@@ -68,6 +68,7 @@ def registration(account: FleetAccount) -> dict[str, Any]:
         "readerRoleArn": reader_arn(account),
         "writerRoleArn": writer_arn(account),
         "externalId": account.external_id,
+        "tenant": account.tenant,
     }
 
 

@@ -140,12 +140,12 @@ class _Comparison:
     def _row(self, server: TrueServer, row: Item) -> None:
         account, region = server.place
         origin, staging = server.origin, server.staging
-        instance = self._truth.instance_of(server)
+        instance = self._instance_of(server)
         facts: dict[str, object] = {
             "accountId": account,
             "scope": f"{account}#{region}",
             "arn": server.arn,
-            "hostname": server.hostname,
+            "hostname": server.hostname or None,
             "replicationState": server.state,
             "replicationDirection": server.direction,
             "stagingStatus": staging["status"],
@@ -155,7 +155,7 @@ class _Comparison:
             "sourceRegion": origin.get("originRegion"),
             "sourceAvailabilityZone": origin.get("originAvailabilityZone"),
             "sourceInstanceId": server.instance_id,
-            "instanceState": "FOUND" if instance else "NOT_FOUND" if server.instance_id else "ON_PREMISES",
+            "instanceState": self._instance_state(server),
             "instanceType": instance["instanceType"] if instance else None,
         }
         for name, expected in facts.items():
@@ -164,6 +164,22 @@ class _Comparison:
         for name, tags in (("drsTags", server.tags), ("sourceTags", instance["tags"] if instance else {})):
             self._report.check("server facts", f"server.{name}", server.where, tags, row.get(name) or {})
         self._topology(server, row.get("topology") or {})
+
+    def _instance_of(self, server: TrueServer) -> Item | None:
+        """Return the machine behind a server; None where there is none, or it is none of the tenant's (R16)."""
+        return self._truth.instance_of(server) if self._is_of_tenant(server) else None
+
+    def _instance_state(self, server: TrueServer) -> str | None:
+        if not server.instance_id:
+            return "ON_PREMISES"
+        if not self._is_of_tenant(server):
+            return None  # nobody was asked
+        return "FOUND" if self._truth.instance_of(server) else "NOT_FOUND"
+
+    def _is_of_tenant(self, server: TrueServer) -> bool:
+        """Return whether the account that DRS names as the machine's is one of the tenant of the server's."""
+        claimed = self._fleet.tenant_of(str(server.origin.get("originAccountID")))
+        return claimed is not None and claimed == self._fleet.tenant_of(server.place[0])
 
     def _topology(self, server: TrueServer, topology: Item) -> None:
         origin = server.origin
@@ -200,7 +216,7 @@ class _Comparison:
         """Every eligible server carries its instance's tags; no other was touched."""
         before = {(server.server_id, server.region): server.tags for server in self._fleet.servers}
         for key, server in self._living.items():
-            expected = expected_tags(server, self._truth.instance_of(server), before.get(key, {}))
+            expected = expected_tags(server, self._instance_of(server), before.get(key, {}))
             self._report.check("tags in DRS", "tags", server.where, expected, server.tags)
 
     # --- R3: extensions, in DRS itself, and refusals ---

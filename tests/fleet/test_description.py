@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from sandbox.fleet.description import DEFAULT, SMALL, DescriptionError, describe, read_description
+from sandbox.fleet.description import DEFAULT, ONE_ACCOUNT, SMALL, TENANTS, DescriptionError, describe, read_description
 from sandbox.fleet.generator import generate
 
 
@@ -13,7 +13,7 @@ def small(**parts):
     return content
 
 
-@pytest.mark.parametrize("path", [DEFAULT, SMALL])
+@pytest.mark.parametrize("path", [DEFAULT, SMALL, ONE_ACCOUNT, TENANTS])
 def test_the_files_fit(path):
     assert read_description(path).name == path.stem
 
@@ -26,6 +26,11 @@ def test_the_files_fit(path):
         ({"servers": {"specials": {"onPremise": 1}}}, "servers.specials.onPremise"),
         ({"accounts": {"targets": "many"}}, "accounts.targets"),
         ({"accounts": {"stagingWithoutTrust": 2}}, "accounts"),
+        ({"accounts": {"sharedStaging": 1}}, "accounts"),
+        ({"accounts": {"targets": 2, "sharedStaging": 4}}, "accounts"),
+        ({"accounts": {"tenants": 2}}, "accounts"),
+        ({"accounts": {"stagingPerTarget": 0, "stagingWithoutTrust": 0}}, r"\(file\)"),
+        ({"servers": {"specials": {"foreignOrigin": 1}}}, r"\(file\)"),
         ({"regions": {"activePerAccount": 4}}, "regions"),
         ({"regions": {"unused": ["eu-west-1"]}}, "regions"),
     ],

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.fleet.description import DEFAULT, read_description
-from sandbox.fleet.generator import arrivals, generate
+from sandbox.fleet.description import DEFAULT, ONE_ACCOUNT, TENANTS, read_description
+from sandbox.fleet.generator import HOSTILE_TEXTS, arrivals, generate
 from sandbox.fleet.model import SOURCE, STAGING, TARGET
 
 
@@ -88,3 +88,57 @@ def test_arrivals_are_new_and_elsewhere_at_home(default):
     more = default.with_more(servers, instances)
     assert len(more.servers) == len(default.servers) + 50
     assert replace(more, servers=default.servers, instances=default.instances) == default
+
+
+def test_one_account_needs_no_other():
+    fleet = generate(read_description(ONE_ACCOUNT))
+    (account,) = fleet.accounts
+    assert (account.kind, fleet.memberships, len(fleet.servers)) == (TARGET, (), 10)
+    assert {server.origin.account_id for server in fleet.servers if server.origin} == {account.account_id}
+    servers, instances = arrivals(fleet, (account.account_id, "eu-west-3"), 3, seed=1)
+    assert {one.account_id for one in (*servers, *instances)} == {account.account_id}
+
+
+def test_a_fleet_may_be_on_premises_only():
+    description = read_description(ONE_ACCOUNT)
+    specials = description.servers.specials.model_copy(update={"on_premises": 10, "tags_of_others": 0})
+    servers = description.servers.model_copy(update={"specials": specials})
+    fleet = generate(description.model_copy(update={"servers": servers}))
+    assert (len(fleet.servers), fleet.instances) == (10, ())
+    assert all(server.origin is None and server.instance_id is None for server in fleet.servers)
+
+
+@pytest.fixture(scope="module")
+def tenants():
+    return generate(read_description(TENANTS))
+
+
+def test_memberships_and_machines_stay_within_a_tenant_but_for_claims(tenants):
+    assert {account.tenant for account in tenants.accounts} == {"company-1", "company-2"}
+    for member in tenants.memberships:
+        assert tenants.tenant_of(member.target) == tenants.tenant_of(member.staging)
+    machines = {instance.instance_id: instance.account_id for instance in tenants.instances}
+    claims = [
+        server
+        for server in tenants.servers
+        if server.origin and tenants.tenant_of(server.origin.account_id) != tenants.tenant_of(server.account_id)
+    ]
+    assert len({server.instance_id for server in claims}) in {1, 2, 3}
+    assert len([server for server in claims if server.extended_from is None]) == 3
+    assert all(machines[server.instance_id] == server.origin.account_id for server in claims)
+
+
+def test_a_staging_account_may_have_two_targets(tenants):
+    (shared,) = [
+        account
+        for account in tenants.of_kind(STAGING)
+        if sum(member.staging == account.account_id for member in tenants.memberships) == 2
+    ]
+    assert set(shared.trusts) == {m.target for m in tenants.memberships if m.staging == shared.account_id}
+
+
+def test_hostile_names_are_on_the_server_its_extension_and_its_instance(tenants):
+    behind = {instance.instance_id: instance for instance in tenants.instances}
+    hostile = [server for server in tenants.servers if server.hostname in HOSTILE_TEXTS]
+    assert {server.hostname for server in hostile} == set(HOSTILE_TEXTS)
+    assert all(behind[server.instance_id].tags["Name"] == server.hostname for server in hostile)
