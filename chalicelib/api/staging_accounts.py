@@ -26,11 +26,19 @@ class TargetRequest(Request):
     account_id: AccountId
 
 
+class IgnoredMembership(Record):
+    """A staging account that is stored as one of the target's and not acted upon, and why."""
+
+    staging_account_id: str
+    reason: str
+
+
 class MembershipList(Record):
-    """A target's staging accounts."""
+    """A target's staging accounts, and apart those whose membership is ignored: they belong to another tenant."""
 
     account_id: str
     staging_accounts: list[Membership]
+    ignored: list[IgnoredMembership]
 
 
 class AddStagingAccount(TargetRequest):
@@ -64,8 +72,9 @@ class StagingSync(TargetRequest):
 
 def list_staging_accounts(request: TargetRequest, _: str) -> MembershipList:
     """Return the target's staging accounts."""
-    members = account_registry().staging_accounts(request.account_id)
-    return MembershipList(account_id=request.account_id, staging_accounts=members)
+    valid, faults = account_registry().staging_accounts(request.account_id)
+    ignored = [IgnoredMembership(staging_account_id=one, reason=reason) for one, reason in sorted(faults.items())]
+    return MembershipList(account_id=request.account_id, staging_accounts=valid, ignored=ignored)
 
 
 def add_staging_account(request: AddStagingAccount, _: str) -> Membership:

@@ -8,18 +8,26 @@ from pydantic import Field, StringConstraints, model_validator
 from .records import Record
 
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+# One segment of a role's path: no two dots in a row, and not empty, so that an ARN holds neither ".." nor "//".
+_SEGMENT = r"\.?[A-Za-z0-9_+=,@-]+(\.[A-Za-z0-9_+=,@-]+)*\.?"
 RoleArn = Annotated[
-    str, StringConstraints(max_length=2048, pattern=r"^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$")
+    str,
+    StringConstraints(max_length=2048, pattern=rf"^arn:[a-z-]+:iam::[0-9]{{12}}:role/({_SEGMENT}/)*{_SEGMENT}$"),
 ]
 # AWS STS AssumeRole: ExternalId, 2 to 1,224 characters of this set
 ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224, pattern=r"^[A-Za-z0-9_+=,.@:/-]+$")]
 
 Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 DEFAULT_TENANT = "default"
+MOST_TARGETS = 100  # AWS DRS user guide, "Adding a trusted account": up to 100 accounts for a single account
 
 
 class AccountKind(StrEnum):
-    """What an account is to us: where servers are recovered, where they are staged, or where they only run."""
+    """What an account was registered for: its roles are made for that (infra/customer-roles.yaml), and lists show it.
+
+    What an account does follows from `Account.has_drs` and its memberships: one with DRS may have staging accounts and
+    be a staging account of others, whatever its kind.
+    """
 
     TARGET = "target"
     STAGING = "staging"
@@ -93,3 +101,20 @@ class Membership(Record):
     staging_account_id: AccountId
     include_tags: dict[str, str] = {}
     exclude_tags: dict[str, str] = {}
+
+
+def membership_fault(target: Account, staging: Account) -> str | None:
+    """Return why `staging` cannot be a staging account of `target`; None where it can.
+
+    AWS DRS user guide, "Trusted accounts": accounts trust accounts of their own partition only.
+    """
+    if target.account_id == staging.account_id:
+        return f"{target.account_id} cannot be a staging account of itself"
+    for account in (target, staging):
+        if not account.has_drs:
+            return f"{account.account_id} is registered as a source account: its DRS is not used"
+    if target.tenant != staging.tenant:
+        return f"{staging.account_id} belongs to another tenant than {target.account_id}"
+    if target.partition != staging.partition:
+        return f"{staging.account_id} is in partition {staging.partition}, {target.account_id} in {target.partition}"
+    return None

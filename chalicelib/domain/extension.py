@@ -89,3 +89,9 @@ def admitted(tags: dict[str, str], include: dict[str, str], exclude: dict[str, s
 
 def _carries(tags: dict[str, str], key: str, value: str) -> bool:
     return key in tags and value in ("*", tags[key])
+
+
+def is_server_of(arn: str, scope: Scope) -> bool:
+    """Return whether `arn` names a source server of `scope`: a list may name others, which are not its to give away."""
+    parts = arn.split(":")
+    return len(parts) == 6 and parts[3:5] == [scope.region, scope.account_id] and parts[5].startswith("source-server/")

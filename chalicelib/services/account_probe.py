@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from ..domain.accounts import Access, Account, AccountKind
+from ..domain.accounts import MOST_TARGETS, Access, Account, membership_fault
 from ..domain.checks import Check, Discovered, Discovery, StagingCounts, StagingValidation
 from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.servers import FAILBACK
 from ..errors import AccessDenied, InvalidRequest, NotFound, NotOptedIn, ServiceError, Uninitialized
+from .memberships import checked_memberships
 from .ports import Accounts, DrsRegions, Inventory, Probe, Scans
 
 REGIONS_AT_ONCE = 12
@@ -55,9 +56,9 @@ class AccountProbe:
 
         Raises:
             NotFound: where the target is not registered.
-            InvalidRequest: where it is no target.
+            InvalidRequest: where it is a source account.
         """
-        target = self._target(target_id)
+        target = self._with_drs(target_id)
         scopes = [Scope(target_id, region) for region in self._drs_regions(target.partition)]
         active = [scan for scan in self._scans.of_scopes(scopes) if scan.active]
         found: dict[str, dict[str, int]] = {}
@@ -77,7 +78,8 @@ class AccountProbe:
                     continue
                 for staging_account_id in answer:
                     found.setdefault(staging_account_id, {}).setdefault(region, 0)
-        registered = {membership.staging_account_id for membership in self._accounts.memberships(target_id)}
+        valid = checked_memberships(self._accounts, target).valid
+        registered = {membership.staging_account_id for membership in valid}
         found.pop(target_id, None)
         return Discovery(
             staging_accounts=[
@@ -97,14 +99,16 @@ class AccountProbe:
 
         Raises:
             NotFound: where either is not registered.
-            InvalidRequest: where either is of another kind.
+            InvalidRequest: where the two belong to different tenants or partitions, or one is without DRS. Neither is
+                entered.
         """
-        target, staging = self._target(target_id), self._account(staging_account_id)
-        if staging.kind is not AccountKind.STAGING:
-            raise InvalidRequest(f"stagingAccountId: {staging_account_id} is registered as {staging.kind}")
+        target, staging = self._account(target_id), self._account(staging_account_id)
+        if fault := membership_fault(target, staging):
+            raise InvalidRequest(f"stagingAccountId: {fault}")
         regions = self._drs_regions(staging.partition)
         active = [scan for scan in self._scans.of_scopes(Scope(staging_account_id, r) for r in regions) if scan.active]
         checks = [self._role(staging, Access.READER), self._role(target, Access.WRITER)]
+        checks.append(self._trusted_accounts(target, staging))
         checks += self._each(lambda scan: self._trust(target, scan), active)
         checks += self._each(self._encryption, active)
         if not active:
@@ -149,6 +153,15 @@ class AccountProbe:
     @staticmethod
     def _drs_check(region: str, *, ok: bool | None, message: str, advice: str | None = None) -> Check:
         return Check(name="drsInitialized", subject=region, ok=ok, message=message, advice=advice)
+
+    def _trusted_accounts(self, target: Account, staging: Account) -> Check:
+        """Check how many accounts the staging account's DRS has to trust, by the registry."""
+        others = set(self._accounts.targets_of(staging.account_id)) - {target.account_id}
+        found = f"{len(others) + 1} targets with this one; DRS lets an account trust {MOST_TARGETS}"
+        advice = f"Stage further servers in another account than {staging.account_id}"
+        fits = len(others) < MOST_TARGETS
+        name, subject = "trustedAccounts", staging.account_id
+        return Check(name=name, subject=subject, ok=fits, message=found, advice=None if fits else advice)
 
     def _trust(self, target: Account, scan: ScanRecord) -> Check:
         subject = f"{scan.account_id} in {scan.region}"
@@ -216,10 +229,10 @@ class AccountProbe:
         with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
             return list(pool.map(check, scans))
 
-    def _target(self, account_id: str) -> Account:
+    def _with_drs(self, account_id: str) -> Account:
         account = self._account(account_id)
-        if account.kind is not AccountKind.TARGET:
-            raise InvalidRequest(f"accountId: {account_id} is registered as {account.kind}, not as target")
+        if not account.has_drs:
+            raise InvalidRequest(f"accountId: {account_id} is a source account: its DRS is not used")
         return account
 
     def _account(self, account_id: str) -> Account:

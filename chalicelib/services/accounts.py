@@ -2,14 +2,17 @@
 
 from typing import NamedTuple
 
-from ..domain.accounts import Account, AccountKind, AccountStatus, Membership
+from ..domain.accounts import MOST_TARGETS, Account, AccountKind, AccountStatus, Membership, membership_fault
 from ..domain.leases import WorkState
 from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.work import WorkId, WorkKind
 from ..errors import AlreadyExists, InvalidRequest, NotFound
 from .asking import ask_for
+from .memberships import CheckedMemberships, checked_memberships
 from .ports import Accounts, Clock, DrsRegions, Queue, Scans, WorkStates
+
+MOST_NAMED = 20
 
 
 class AccountScope(NamedTuple):
@@ -75,15 +78,23 @@ class AccountRegistry:
             self._ask(works)
 
     def add_staging_account(self, membership: Membership) -> None:
-        """Make a registered staging account one of a registered target, and extend what it holds already.
+        """Make a registered account a staging account of another, and extend what it holds already.
 
         Raises:
             NotFound: where either is not registered.
-            InvalidRequest: where either is of another kind.
+            InvalidRequest: where the two cannot be so: of different tenants or partitions, or without DRS; or where the
+                staging account has as many targets as DRS lets it trust.
             AlreadyExists: where it is one already.
         """
-        target = self._need(membership.account_id, AccountKind.TARGET)
-        self._need(membership.staging_account_id, AccountKind.STAGING)
+        target, staging = self.account(membership.account_id), self.account(membership.staging_account_id)
+        if fault := membership_fault(target, staging):
+            raise InvalidRequest(f"stagingAccountId: {fault}")
+        others = set(self._accounts.targets_of(staging.account_id)) - {target.account_id}
+        if len(others) >= MOST_TARGETS:
+            raise InvalidRequest(
+                f"stagingAccountId: {staging.account_id} is a staging account of {len(others)} targets already;"
+                f" its DRS can trust {MOST_TARGETS} accounts"
+            )
         try:
             self._accounts.create_membership(membership)
         except AlreadyExists:  # perhaps by an attempt whose answer was lost, and nothing asked for yet
@@ -105,23 +116,21 @@ class AccountRegistry:
         if not self._accounts.delete_membership(target_id, staging_account_id):
             raise NotFound(f"{staging_account_id} is not a staging account of {target_id}")
 
-    def staging_accounts(self, target_id: str) -> list[Membership]:
-        """Return the staging memberships of a registered target.
+    def staging_accounts(self, target_id: str) -> CheckedMemberships:
+        """Return the staging memberships of a registered account: those that hold, and why others are ignored.
 
         Raises:
-            NotFound: where the target is not registered.
-            InvalidRequest: where it is of another kind.
+            NotFound: where it is not registered.
         """
-        return self._accounts.memberships(self._need(target_id, AccountKind.TARGET).account_id)
+        return checked_memberships(self._accounts, self.account(target_id))
 
     def staged_regions(self, target_id: str) -> list[str]:
-        """Return the regions in which a staging account of the registered target `target_id` is active, sorted.
+        """Return the regions in which a staging account of the registered account `target_id` is active, sorted.
 
         Raises:
-            NotFound: where the target is not registered.
-            InvalidRequest: where it is of another kind.
+            NotFound: where it is not registered.
         """
-        members = self.staging_accounts(target_id)
+        members = self.staging_accounts(target_id).valid
         regions = self._drs_regions(self.account(target_id).partition)
         scopes = [Scope(member.staging_account_id, region) for member in members for region in regions]
         return sorted({scan.region for scan in self._scans.of_scopes(scopes) if scan.active})
@@ -146,14 +155,16 @@ class AccountRegistry:
 
         Raises:
             NotFound: where it is not registered, or being removed.
-            InvalidRequest: where its kind changed, it lacks a role or the ExternalId that it needs, or another account
-                has that ExternalId.
+            InvalidRequest: where it would have DRS and had none, or the reverse; its tenant changes while it has
+                memberships; it lacks a role or the ExternalId that it needs, or another account has that ExternalId.
         """
         before = self.account(account.account_id)
         if before.partition != account.partition:
             raise InvalidRequest(f"partition: {account.account_id} is in {before.partition}; remove it to change that")
-        if before.kind is not account.kind:
+        if before.has_drs is not account.has_drs:
             raise InvalidRequest(f"kind: {account.account_id} is a {before.kind} account; remove it to change that")
+        if before.tenant != account.tenant:
+            self._check_no_memberships(account.account_id)
         self._check_roles(account)
         if before.external_id != account.external_id:
             self._check_external_id(account)
@@ -205,11 +216,15 @@ class AccountRegistry:
         again = int(self._clock()) + self._redeliver_after
         ask_for(works, self._work_states, self._queue, again)
 
-    def _need(self, account_id: str, kind: AccountKind) -> Account:
-        account = self.account(account_id)
-        if account.kind is not kind:
-            raise InvalidRequest(f"account {account_id} is registered as {account.kind}, not as {kind}")
-        return account
+    def _check_no_memberships(self, account_id: str) -> None:
+        members = [membership.staging_account_id for membership in self._accounts.memberships(account_id)]
+        targets = self._accounts.targets_of(account_id)
+        if members or targets:
+            pairs = [f"{account_id}/{member}" for member in members] + [f"{target}/{account_id}" for target in targets]
+            raise InvalidRequest(
+                f"tenant: {account_id} has memberships; take them away before it changes its tenant"
+                f" (target/staging account): {', '.join(pairs[:MOST_NAMED])}"
+            )
 
     def _check_roles(self, account: Account) -> None:
         self._drs_regions(account.partition)  # raises where there is no such partition

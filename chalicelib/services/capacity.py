@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from ..domain.accounts import AccountKind
 from ..domain.capacity import Band, ScopeCapacity, scope_capacity
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.scopes import Scope
 from ..errors import NotFound
 from .active_region_filter import ActiveRegionFilter
+from .memberships import checked_memberships
 from .ports import Accounts, DrsRegions, Scans, Telemetries
 
 WORST_FIRST = [Band.CRITICAL, Band.WARNING, Band.INFO, Band.UNKNOWN, Band.OK]
@@ -68,9 +68,7 @@ class Capacity:
             raise NotFound(f"account {account_id} is not registered")
         regions = self._drs_regions(account.partition) if account.has_drs else []
         own = self._scopes([Scope(account_id, region) for region in regions])
-        if account.kind is not AccountKind.TARGET:
-            return AccountCapacity(own, [], [])
-        members = [membership.staging_account_id for membership in self._accounts.memberships(account_id)]
+        members = [one.staging_account_id for one in checked_memberships(self._accounts, account).valid]
         staging = self._scopes([Scope(member, region) for member in members for region in regions])
         needed = sorted({capacity.region for capacity in staging})
         return AccountCapacity(own, staging, [self._need(Scope(account_id, region), members) for region in needed])

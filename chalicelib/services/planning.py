@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
-from ..domain.accounts import Account, AccountKind, AccountStatus
+from ..domain.accounts import Account
 from ..domain.leases import DueWork
 from ..domain.results import Run, RunMode
 from ..domain.scopes import Scope
@@ -170,7 +170,7 @@ class Planner:
                 raise NotFound(f"account {scope.account_id} is not registered")
             if scope.region not in self._drs_regions(account.partition):
                 raise InvalidRequest(f"scopes: '{scope.region}' is not a DRS region of partition {account.partition}")
-            if not _can_have(account, request.kind):
+            if not account.has_drs:
                 raise InvalidRequest(f"scopes: {account.kind} account {account.account_id} has no {request.kind} work")
             accounts[scope.account_id] = account
         return [WorkId(request.kind, scope) for scope in dict.fromkeys(request.scopes or [])]
@@ -186,10 +186,13 @@ class Planner:
 
     def _every(self, kind: WorkKind) -> list[WorkId]:
         """Return the work of every scope of every account: accounts x regions, for fallback and kill switch only."""
+        accounts = [account for account in self._accounts.read_all() if account.takes_part and account.has_drs]
+        if kind is WorkKind.STAGING:
+            targets = {target for account in accounts for target in self._accounts.targets_of(account.account_id)}
+            accounts = [account for account in accounts if account.account_id in targets]
         return [
             WorkId(kind, Scope(account.account_id, region))
-            for account in self._accounts.read_all()
-            if account.status is AccountStatus.ACTIVE and _can_have(account, kind)
+            for account in accounts
             for region in self._drs_regions(account.partition)
         ]
 
@@ -237,10 +240,6 @@ class Planner:
         percent("APICallReduction", reduction)
         count("ScopesPlanned", run.planned_scopes)
         count("ProbesPlanned", run.probes)
-
-
-def _can_have(account: Account, kind: WorkKind) -> bool:
-    return account.kind is AccountKind.TARGET if kind is WorkKind.STAGING else account.has_drs
 
 
 def _status_version(work: WorkId, decision: Decision) -> int | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ..domain.accounts import Account, Membership
-from ..domain.extension import Refusal
+from ..domain.extension import Refusal, is_server_of
 from ..domain.extension_plan import (
     Original,
     Survey,
@@ -30,6 +30,7 @@ from .active_region_filter import ActiveRegionFilter
 from .answers import out_of_time, state_after, wait_asked_for
 from .asking import ask_for
 from .extension_calls import Attempt, ExtensionCalls, refusals_of
+from .memberships import checked_memberships
 from .ports import (
     Accounts,
     CallCount,
@@ -111,10 +112,11 @@ class StagingSync:
         target = self._accounts.read(scope.account_id)
         if target is None or not target.takes_part:
             return Outcome(self._result(lease, mark, reason="the target takes no part"), None)
-        memberships = self._active_memberships(scope)
+        memberships, ignored = checked_memberships(self._accounts, target, self._active_memberships(scope))
         if not memberships:
-            return Outcome(self._result(lease, mark, reason="none of its staging accounts is active here"), None)
-        return self.auto_extend_staging_servers(taken, target, memberships, mark)
+            reason = "none of its staging accounts is active here"
+            return _with_ignored(Outcome(self._result(lease, mark, reason=reason), None), ignored)
+        return _with_ignored(self.auto_extend_staging_servers(taken, target, memberships, mark), ignored)
 
     def auto_extend_staging_servers(
         self, taken: Taken, target: Account, memberships: list[Membership], mark: object
@@ -140,7 +142,12 @@ class StagingSync:
         """Return the servers of a staging scope that may be extended, from its last complete scan."""
         telemetry = self._telemetries.read(staging)
         servers = telemetry.servers if telemetry else {}
-        found = [Original(entry.original, staging, server) for server, entry in servers.items() if entry.original]
+        listed = [Original(entry.original, staging, server) for server, entry in servers.items() if entry.original]
+        found = [original for original in listed if is_server_of(original.arn, staging)]
+        if len(found) < len(listed):
+            logger.warning(
+                "ARNs of other accounts are not extended", scope=staging.key, ignored=len(listed) - len(found)
+            )
         logger.info(f"Retrieved {len(found)} servers from inventory database", scope=staging.key)
         return found
 
@@ -268,3 +275,19 @@ class StagingSync:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _with_ignored(outcome: Outcome, ignored: dict[str, str]) -> Outcome:
+    """Return `outcome` with a problem for each staging account whose membership is ignored."""
+    if not ignored:
+        return outcome
+    result = outcome.result
+    problems = [
+        Problem(subject=f"staging account {account_id}", code="MEMBERSHIP_IGNORED", message=fault)
+        for account_id, fault in sorted(ignored.items())
+    ]
+    told = result.reporting([*problems, *result.problems], result.changes)
+    in_all = result.counts.get("problems", 0) + len(problems)
+    left_out = in_all - len(told.problems)
+    counts = {**told.counts, "problems": in_all, **({"problemsLeftOut": left_out} if left_out else {})}
+    return outcome._replace(result=told.model_copy(update={"counts": counts}))

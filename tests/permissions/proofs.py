@@ -88,6 +88,7 @@ PROOFS: dict[str, dict[str, list[str]]] = {
         "plans_what_is_due": [*_SCHEDULE["plans_what_is_due"], "sqs:SendMessage StagingWork"],
         "plans_every_scope_of_a_new_deployment": [
             *_SCHEDULE["plans_every_scope_of_a_new_deployment"],
+            "dynamodb:Query AccountsTable/index/MemberIndex",
             "sqs:SendMessage InventoryWork",
         ],
     },
@@ -167,7 +168,11 @@ PROOFS: dict[str, dict[str, list[str]]] = {
     "account-probe": {
         "enters_an_account_for_the_first_time": ["sts:AssumeRole reader roles", "sts:AssumeRole writer roles"],
         "validates_roles": ["dynamodb:GetItem AccountsTable"],
-        "validates_a_staging_account": ["dynamodb:GetItem ScanTable", "dynamodb:Query InventoryTable/index/ScopeIndex"],
+        "validates_a_staging_account": [
+            "dynamodb:GetItem ScanTable",
+            "dynamodb:Query InventoryTable/index/ScopeIndex",
+            "dynamodb:Query AccountsTable/index/MemberIndex",
+        ],
         "discovers_staging_accounts": ["dynamodb:Query AccountsTable", "dynamodb:BatchGetItem ScanTable"],
     },
     "maintenance": {

@@ -9,7 +9,7 @@ from chalicelib import bootstrap
 from chalicelib.adapters.drs import DrsProbe
 from chalicelib.adapters.function_client import FunctionClient
 from chalicelib.adapters.sessions import CustomerSessions, Purpose, hub_client
-from chalicelib.domain.accounts import Access, AccountKind
+from chalicelib.domain.accounts import MOST_TARGETS, Access, AccountKind
 from chalicelib.domain.scopes import Scope
 from chalicelib.errors import (
     AccessDenied,
@@ -40,6 +40,7 @@ from ..factories import (
     arn_of,
     extended_area,
     lambda_context,
+    membership,
     wire_server,
 )
 from ..fakes import World
@@ -158,9 +159,14 @@ class TestDiscover:
         fake.errors["staging_accounts", TARGET, REGION] = Throttled("slow down")
         assert any(REGION in line and "slow down" in line for line in probe.discover(TARGET).not_seen)
 
-    def test_only_a_target_has_staging_accounts(self, probe):
+    def test_a_source_account_has_no_staging_accounts(self, probe):
         with pytest.raises(InvalidRequest):
-            probe.discover(STAGING)
+            probe.discover(SOURCE)
+
+    def test_a_membership_across_tenants_counts_for_nothing(self, world, probe):
+        world.accounts.replace(world.accounts.read(STAGING).model_copy(update={"tenant": "globex"}))
+        told = {one.staging_account_id: one for one in probe.discover(TARGET).staging_accounts}
+        assert not told[STAGING].registered
 
 
 class TestValidateStaging:
@@ -198,6 +204,20 @@ class TestValidateStaging:
             world.scan(Scope(STAGING, region))
         told = probe.validate_staging(TARGET, STAGING)
         assert results(told.checks)["servers"] is None
+
+    def test_an_account_of_another_tenant_is_not_entered(self, world, probe, fake):
+        world.accounts.replace(world.accounts.read(STAGING).model_copy(update={"tenant": "globex"}))
+        fake.errors = dict.fromkeys(
+            [("identity", STAGING, Access.READER), ("identity", TARGET, Access.WRITER)], OSError
+        )
+        with pytest.raises(InvalidRequest, match="tenant"):
+            probe.validate_staging(TARGET, STAGING)
+
+    def test_a_staging_account_of_as_many_targets_as_it_can_trust_is_told(self, world, probe):
+        for number in range(MOST_TARGETS):
+            world.accounts.create_membership(membership(f"{number:012d}", STAGING))
+        trusted = results(probe.validate_staging(TARGET, STAGING).checks)["trustedAccounts"]
+        assert trusted is False
 
     def test_both_must_be_what_they_are(self, probe):
         with pytest.raises(InvalidRequest):

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from chalicelib.domain.accounts import AccountKind, AccountStatus
+from chalicelib.domain.accounts import MOST_TARGETS, AccountKind, AccountStatus
 from chalicelib.domain.leases import Outcome
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
@@ -21,6 +21,7 @@ from ..factories import (
     STAGING,
     TARGET,
     account,
+    arn_of,
     membership,
     region_status,
     wire_server,
@@ -144,10 +145,12 @@ class TestStagingAccounts:
             (TARGET, OTHER, NotFound),
             (OTHER, STAGING, NotFound),
             (TARGET, TARGET, InvalidRequest),
-            (STAGING, STAGING, InvalidRequest),
+            (SOURCE, STAGING, InvalidRequest),
+            (TARGET, SOURCE, InvalidRequest),
         ],
     )
-    def test_both_must_be_registered_as_what_they_are(self, world, target, staging, error):
+    def test_both_must_be_registered_and_have_drs(self, world, target, staging, error):
+        world.add_account(SOURCE, AccountKind.SOURCE)
         with pytest.raises(error):
             world.registry.add_staging_account(membership(target, staging))
         assert world.accounts.members == {}
@@ -156,14 +159,54 @@ class TestStagingAccounts:
         world.registry.add_staging_account(membership())
         with pytest.raises(AlreadyExists):
             world.registry.add_staging_account(membership())
-        assert world.registry.staging_accounts(TARGET) == [membership()]
+        assert world.registry.staging_accounts(TARGET) == ([membership()], {})
         world.registry.remove_staging_account(TARGET, STAGING)
         with pytest.raises(NotFound):
             world.registry.remove_staging_account(TARGET, STAGING)
 
-    def test_only_a_target_has_staging_accounts(self, world):
-        with pytest.raises(InvalidRequest):
-            world.registry.staging_accounts(STAGING)
+    @pytest.mark.parametrize("change", [{"tenant": "globex"}, {"partition": "aws-us-gov"}])
+    def test_both_belong_to_one_tenant_and_partition(self, world, change):
+        stored = world.accounts.read(STAGING)
+        world.accounts.accounts[STAGING] = stored.model_copy(update=change)
+        with pytest.raises(InvalidRequest, match="stagingAccountId"):
+            world.registry.add_staging_account(membership())
+        assert world.accounts.members == {}
+
+    def test_a_membership_across_tenants_that_is_stored_all_the_same_is_told_and_ignored(self, world):
+        world.registry.add_staging_account(membership())
+        world.drs.add(wire_server("s-1", STAGING))
+        world.cycle()
+        world.accounts.replace(world.accounts.read(STAGING).model_copy(update={"tenant": "globex"}))
+        assert world.registry.staging_accounts(TARGET).valid == []
+        assert "tenant" in world.registry.staging_accounts(TARGET).ignored[STAGING]
+        assert world.registry.staged_regions(TARGET) == []
+
+    def test_an_account_may_be_target_and_staging_account_at_once(self, world):
+        """AWS DRS, "Using multiple staging accounts": servers are recovered into these accounts or a single target."""
+        world.add_account(OTHER)
+        world.registry.add_staging_account(membership(STAGING, OTHER))
+        world.registry.add_staging_account(membership(TARGET, STAGING))
+        world.drs.add(wire_server("s-1", OTHER), wire_server("s-2", STAGING))
+        for _ in range(3):
+            world.cycle()
+        staged, target = Scope(STAGING, REGION), SCOPE
+        assert set(world.drs.extensions(staged)) == {arn_of("s-1", OTHER)}
+        assert set(world.drs.extensions(target)) == {arn_of("s-2", STAGING)}  # an extension is not extended again
+
+    def test_two_accounts_may_extend_each_other_s_servers_once(self, world):
+        world.registry.add_staging_account(membership(TARGET, STAGING))
+        world.registry.add_staging_account(membership(STAGING, TARGET))
+        world.drs.add(wire_server("s-1", TARGET), wire_server("s-2", STAGING))
+        for _ in range(4):
+            world.cycle()
+        assert set(world.drs.extensions(SCOPE)) == {arn_of("s-2", STAGING)}
+        assert set(world.drs.extensions(Scope(STAGING, REGION))) == {arn_of("s-1", TARGET)}
+
+    def test_a_staging_account_has_no_more_targets_than_its_drs_can_trust(self, world):
+        for number in range(MOST_TARGETS):
+            world.accounts.create_membership(membership(f"{number:012d}", STAGING))
+        with pytest.raises(InvalidRequest, match=str(MOST_TARGETS)):
+            world.registry.add_staging_account(membership())
 
 
 class TestChange:
@@ -197,10 +240,21 @@ class TestChange:
             world.registry.change(account(STAGING, AccountKind.STAGING, external_id=account().external_id))
         world.registry.change(account(name="its own stays its own"))
 
-    def test_its_kind_cannot_change(self, world):
+    def test_drs_is_neither_given_to_an_account_nor_taken_from_it(self, world):
         world.add_account(TARGET)
         with pytest.raises(InvalidRequest, match="kind"):
-            world.registry.change(account(kind=AccountKind.STAGING))
+            world.registry.change(account(kind=AccountKind.SOURCE))
+        world.registry.change(account(kind=AccountKind.STAGING))
+
+    @pytest.mark.parametrize("changed", [TARGET, STAGING])
+    def test_its_tenant_changes_only_while_it_has_no_memberships(self, world, changed):
+        world.add_account(TARGET)
+        world.add_staging(STAGING, TARGET)
+        with pytest.raises(InvalidRequest, match=f"tenant.*{TARGET}/{STAGING}"):
+            world.registry.change(world.accounts.read(changed).model_copy(update={"tenant": "globex"}))
+        world.registry.remove_staging_account(TARGET, STAGING)
+        world.registry.change(world.accounts.read(changed).model_copy(update={"tenant": "globex"}))
+        assert world.accounts.read(changed).tenant == "globex"
 
     def test_an_unknown_account_cannot_change(self, world):
         with pytest.raises(NotFound):
@@ -315,6 +369,16 @@ class TestRecord:
     def test_a_role_of_another_account_is_refused(self):
         with pytest.raises(ValidationError, match="another account"):
             account(reader_role_arn=f"arn:aws:iam::{OTHER}:role/reader")
+
+    @pytest.mark.parametrize("path", ["a/../reader", "..", "a//reader", "/reader", "a..b", "reader/"])
+    def test_a_role_whose_path_climbs_or_has_a_hole_is_refused(self, path):
+        with pytest.raises(ValidationError, match="pattern"):
+            account(reader_role_arn=f"arn:aws:iam::{TARGET}:role/{path}")
+
+    @pytest.mark.parametrize("path", ["reader", "a/b/reader", "a.b/drs.reader", "team=a,b@c+d_e-f/x"])
+    def test_a_role_with_a_path_is_accepted(self, path):
+        arn = f"arn:aws:iam::{TARGET}:role/{path}"
+        assert account(reader_role_arn=arn).reader_role_arn == arn
 
     @pytest.mark.parametrize("values", [{"account_id": "12"}, {"external_id": "a b"}, {"name": ""}])
     def test_what_does_not_fit_is_refused(self, values):

@@ -15,6 +15,7 @@ import app as the_app
 from chalicelib import bootstrap, events
 from chalicelib.adapters.dynamodb import marshal
 from chalicelib.api import syncs
+from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.leases import Outcome
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.work import WorkId, WorkKind
@@ -26,10 +27,12 @@ from ..factories import (
     REGION,
     SCOPE,
     SECOND,
+    STAGING,
     TARGET,
     account,
     body_of,
     lambda_context,
+    membership,
     message,
     scan_record,
     sqs_event,
@@ -277,6 +280,8 @@ class TestSchedules:
     )
     def test_a_tick_plans_its_kind(self, deployed, handler, kind):
         bootstrap.accounts().create(account())
+        bootstrap.accounts().create(account(STAGING, AccountKind.STAGING))
+        bootstrap.accounts().create_membership(membership())
         tick = {"version": "0", "account": "1", "region": "r", "detail": {}, "detail-type": "t", "source": "s"}
         invoke(handler, {**tick, "time": "t", "id": "i", "resources": []})
         assert bootstrap.work_states().read([work(kind)])[work(kind)].wanted == 1

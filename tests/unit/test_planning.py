@@ -306,7 +306,7 @@ class TestSyncOnRequest:
         [
             (WorkKind.INVENTORY, Scope(OTHER, REGION), NotFound, OTHER),
             (WorkKind.INVENTORY, Scope(TARGET, "xx-nowhere-1"), InvalidRequest, "xx-nowhere-1"),
-            (WorkKind.STAGING, Scope(STAGING, REGION), InvalidRequest, STAGING),
+            (WorkKind.STAGING, Scope(SOURCE, REGION), InvalidRequest, SOURCE),
             (WorkKind.TAGS, Scope(SOURCE, REGION), InvalidRequest, SOURCE),
         ],
     )

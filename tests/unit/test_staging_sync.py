@@ -429,3 +429,28 @@ def _once_then(call, error):
         return call(*arguments)
 
     return run
+
+
+class TestMembershipsThatDoNotHold:
+    def test_a_staging_account_of_another_tenant_is_neither_read_nor_extended_and_is_reported(self, world):
+        world.accounts.replace(world.accounts.read(STAGING).model_copy(update={"tenant": "globex"}))
+        before = world.calls.mark()
+        outcome = sync(world)
+        assert world.calls.since(before) == {}
+        assert subjects(outcome)[f"staging account {STAGING}"][0] == "MEMBERSHIP_IGNORED"
+        assert outcome.result.counts["problems"] == 1
+
+    def test_it_costs_the_target_s_other_staging_accounts_nothing(self, world):
+        world.add_staging(OTHER, TARGET)
+        world.drs.add(wire_server("s-9", OTHER))
+        world.scan(Scope(OTHER, REGION))
+        world.accounts.replace(world.accounts.read(STAGING).model_copy(update={"tenant": "globex"}))
+        outcome = sync(world)
+        assert set(world.drs.extensions(SCOPE)) == {arn_of("s-9", OTHER)}
+        assert f"staging account {STAGING}" in subjects(outcome)
+
+    def test_a_server_that_names_another_account_s_arn_is_not_extended(self, world):
+        world.drs.add(wire_server("s-2", STAGING, arn=arn_of("s-7", OTHER)))
+        world.scan(STAGED)
+        sync(world)
+        assert set(world.drs.extensions(SCOPE)) == {original()}
