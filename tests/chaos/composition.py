@@ -14,7 +14,7 @@ import pytest
 
 from chalicelib import bootstrap
 from chalicelib.observability import metrics
-from chalicelib.services import extension_calls, planning, replication_configurations, tag_sync, work_loop
+from chalicelib.services import attempts, extension_calls, replication_configurations, tag_sync, work_loop
 from chalicelib.services.active_region_filter import ActiveRegionFilter
 from chalicelib.settings import Settings
 
@@ -29,7 +29,7 @@ ENVIRONMENT = {
 }
 """Every setting that has no default."""
 
-POOLED = (extension_calls, replication_configurations, planning, tag_sync)
+POOLED = (attempts, extension_calls, replication_configurations, tag_sync)
 
 
 class OneAfterAnother:
