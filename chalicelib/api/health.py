@@ -1,4 +1,4 @@
-"""`GET /health`: whether the function runs with its settings. The only route without authorisation."""
+"""Whether a function runs with its settings, by direct invocation; `GET /health` is answered by API Gateway alone."""
 
 from ..domain.records import Record
 from ..settings import settings

@@ -43,7 +43,8 @@ class Operation:
         path: route, with `{parameters}` named as the request's fields are outside.
         status: HTTP status of success.
         changes: whether it changes anything: then it is logged with its caller.
-        open: whether it needs no authorisation.
+        open: whether it needs no authorisation: then API Gateway answers it by itself (.chalice/resources.yaml), and
+            the API function has no route for it, which a stranger could wake it by.
     """
 
     name: str
@@ -84,15 +85,14 @@ def parsed(model: type[Model], values: dict[str, Any]) -> Model:
 
 
 def routes(operations: Iterable[Operation], import_name: str) -> Blueprint:
-    """Return a blueprint with a view for each of `operations` that has a route."""
+    """Return a blueprint with a view for each of `operations` that has a route and needs authorisation."""
     blueprint = Blueprint(import_name)
     for operation in operations:
-        if operation.method and operation.path:
-            authorizer = None if operation.open else IAMAuthorizer()
+        if operation.method and operation.path and not operation.open:
             view = _view(operation, blueprint)
-            blueprint.route(operation.path, methods=[operation.method], name=operation.name, authorizer=authorizer)(
-                view
-            )
+            blueprint.route(
+                operation.path, methods=[operation.method], name=operation.name, authorizer=IAMAuthorizer()
+            )(view)
     return blueprint
 
 

@@ -6,6 +6,8 @@ from scripts.authorization.arns import can_name
 from scripts.authorization.documents import Resources, Statement, UnresolvedError, resolve
 from scripts.authorization.reference import OPERATORS, Action, Reference
 
+SHOWN = 5
+"""ARN formats that a finding tells at most."""
 ELEMENTS = frozenset(
     {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 )
@@ -60,7 +62,7 @@ def _supports(action: Action, pattern: str) -> bool:
 def _unsupported(action: Action, pattern: str) -> str:
     if not action.arn_formats:
         return f"{action.name} has no resource type: it is authorised on * and never on {pattern}"
-    return f"{action.name} is never authorised on {pattern}, but on {', '.join(sorted(action.arn_formats))}"
+    return f"{action.name} is never authorised on {pattern}, but on {', '.join(sorted(action.arn_formats)[:SHOWN])}"
 
 
 def _conditions(statement: Statement, actions: list[Action]) -> Iterator[str]:

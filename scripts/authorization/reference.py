@@ -40,6 +40,14 @@ GLOBAL_KEYS = frozenset(
 )
 """IAM user guide, "AWS global condition context keys": those that no service has to offer. Keys of tags are not among
 them: an action offers them or not."""
+MORE_ARNS = {
+    # CloudFormation user guide, "Control access with IAM": a change set needs the template's macros too
+    "cloudformation:CreateChangeSet": {"arn:${Partition}:cloudformation:${Region}:aws:transform/${Name}"},
+    # API Gateway developer guide, "IAM policy examples": the collection, on which a POST makes an API
+    "apigateway:POST": {"arn:${Partition}:apigateway:${Region}::/restapis"},
+    "apigateway:GET": {"arn:${Partition}:apigateway:${Region}::/restapis"},
+}
+"""ARNs by action that services document elsewhere and the reference leaves out."""
 OPERATORS = re.compile(
     r"(ForAllValues:|ForAnyValue:)?"
     r"(String(Not)?(Equals(IgnoreCase)?|Like)|Numeric(Not)?Equals|Numeric(Less|Greater)Than(Equals)?"
@@ -96,7 +104,7 @@ class Reference:
             keys.update(kind.get("conditionKeys", ()))
         return Action(
             f"{service}:{operation}",
-            frozenset(kind["arn"] for kind in types.values()),
+            frozenset(kind["arn"] for kind in types.values()) | MORE_ARNS.get(f"{service}:{operation}", set()),
             any(kind["required"] for kind in kinds.values()),
             frozenset(keys),
         )

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import boto3
 import httpx
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from sandbox.cloud.deployment import api_url
@@ -66,6 +68,7 @@ class Smoke:
         """
         yield self._until_right("functions run the code that is meant", lambda: self._functions(code_sha256))
         yield self._until_right("GET /health", self._health)
+        yield self._until_right("GET /regions/active, signed", self._api)
         yield self._until_right("operation list_regions", self._operations)
         yield self._until_right("workers load and answer", self._workers)
         yield self._until_right("event sources are enabled", self._event_sources)
@@ -107,6 +110,17 @@ class Smoke:
     def _health(self) -> tuple[list[str], str]:
         url = f"{self._api_url()}/health"
         answer = httpx.get(url, timeout=HTTP_SECONDS)
+        return ([] if answer.is_success else [f"{url}: {answer.status_code} {answer.text[:300]}"]), url
+
+    def _api(self) -> tuple[list[str], str]:
+        """Ask what only the API's function answers: health is API Gateway's own."""
+        credentials = self.session.get_credentials()
+        if credentials is None:
+            return ["no credentials to sign with"], ""
+        url = f"{self._api_url()}/regions/active"
+        request = AWSRequest(method="GET", url=url)
+        SigV4Auth(credentials, "execute-api", self.session.region_name).add_auth(request)
+        answer = httpx.get(url, headers=dict(request.headers.items()), timeout=HTTP_SECONDS)
         return ([] if answer.is_success else [f"{url}: {answer.status_code} {answer.text[:300]}"]), url
 
     def _api_url(self) -> str:

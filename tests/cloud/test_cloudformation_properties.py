@@ -22,11 +22,16 @@ def test_a_tables_expiry_recovery_encryption_protection_and_tags(dynamodb):
     assert {"Key": "owner", "Value": "tests"} in dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"]
 
 
-def test_a_functions_reserved_concurrency_and_dead_letter_queue(cloud, queues):
+def test_a_functions_reserved_concurrency_dead_letter_queue_and_recursion(cloud, queues):
     functions, resources = cloud.hub().client("lambda"), cloud.outputs.resources
 
     reserved = functions.get_function_concurrency(FunctionName=resources["Probe"])
     config = functions.get_function_configuration(FunctionName=resources["Raiser"])
+    recursion = [
+        functions.get_function_recursion_config(FunctionName=resources[name])["RecursiveLoop"]
+        for name in ("Raiser", "Probe")
+    ]
+    assert recursion == ["Allow", "Terminate"]
     assert reserved["ReservedConcurrentExecutions"] == 7
     assert config["DeadLetterConfig"]["TargetArn"] == queues.arn("AsyncFailures")
 

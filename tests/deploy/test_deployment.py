@@ -243,7 +243,7 @@ def test_a_version_that_does_not_work_is_taken_back(second, deployed, cloud, sta
     broken = with_resources(
         with_broken_api(release), lambda resources: resources["InventoryWork"]["Properties"].update(DelaySeconds=7)
     )
-    with pytest.raises(DeployError, match=r"GET /health.*The previous version runs again"):
+    with pytest.raises(DeployError, match=r"GET /regions/active, signed.*The previous version runs again"):
         deployed.deploy(broken, {"ProbeIntervalMinutes": "60"})
     assert running(stack, functions) == code
     assert json.loads(stack.template) == json.loads(template)

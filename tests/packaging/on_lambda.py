@@ -78,7 +78,6 @@ NOTHING_FAILED = {"batchItemFailures": []}
 
 EVENTS = {
     "api_handler": [
-        (rest("/health"), lambda answer: json.loads(answer["body"]) == {"status": "OK"}),
         (rest("/regions"), lambda answer: json.loads(answer["body"])["regions"] == []),
         (rest("/servers"), lambda answer: json.loads(answer["body"])["servers"] == []),
     ],
@@ -90,6 +89,7 @@ EVENTS = {
     "staging_worker": [(messages("staging"), lambda answer: answer == NOTHING_FAILED)],
     "scan_stream": [(REMOVED_RECORD, lambda answer: answer == NOTHING_FAILED)],
     "operations": [
+        ({"operation": "health"}, lambda answer: answer == {"status": "OK"}),
         ({"operation": "sync_tags", "wait": 1}, lambda answer: answer["plannedScopes"] == 0),
         ({"operation": "nonsense"}, lambda answer: answer["error"] == "UNKNOWN_OPERATION"),
     ],

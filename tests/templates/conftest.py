@@ -1,9 +1,11 @@
 """The template as it is deployed: Chalice's, with the project's own merged in."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import yaml
+from samtranslator.translator.transform import transform
 
 from sandbox.cloud.packaging import REPO, AppSource, build
 from scripts.deploy.release import Release
@@ -13,6 +15,25 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(item.fspath).parent == Path(__file__).parent:
             item.add_marker(pytest.mark.xdist_group("package"))  # built once
+
+
+class NoManagedPolicies:
+    """SAM looks AWS's managed policies up where a template names one; this template names none."""
+
+    def load(self):
+        return {}
+
+
+@pytest.fixture(scope="session")
+def translated(template):
+    """The template as CloudFormation gets it from SAM."""
+    source = copy.deepcopy(template)
+    for resource in source["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://bucket/code.zip"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # SAM asks which partition it is in
+        return transform(source, {}, NoManagedPolicies())
 
 
 @pytest.fixture(scope="session")

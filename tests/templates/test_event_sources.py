@@ -61,9 +61,16 @@ def test_what_fails_again_and_again_goes_to_the_dead_letter_queue(sources, resou
         assert 3 <= policy["maxReceiveCount"] <= 10
 
 
-def test_queues_are_encrypted_and_dead_letters_kept_as_long_as_possible(resources):
+def test_lambda_lets_the_workers_send_themselves_further_work(functions, translated):
+    """Lambda stops a function after about 16 messages to itself ("recursive loop detection") unless it is allowed."""
+    allowed = {name for name, function in functions.items() if function.get("RecursiveLoop") == "Allow"}
+    assert allowed == set(WORKERS.values())
+    deployed = translated["Resources"].items()
+    assert {name for name, one in deployed if one["Properties"].get("RecursiveLoop") == "Allow"} == allowed
+
+
+def test_dead_letters_are_kept_as_long_as_possible(resources):
     for name, queue in resources("AWS::SQS::Queue").items():
-        assert queue["SqsManagedSseEnabled"] is True, name
         if name not in WORK_QUEUES:
             assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600, name
 
@@ -121,7 +128,11 @@ def test_event_bridge_may_write_to_the_queue_of_failed_ticks(resources):
     assert policy["Queues"] == [{"Ref": "ScheduleFailures"}]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Resource"] == {"Fn::GetAtt": ["ScheduleFailures", "Arn"]}
-    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    rules = [{"Fn::GetAtt": [f"{function}{function}Event", "Arn"]} for function in SCHEDULES]
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+        "ArnEquals": {"aws:SourceArn": rules},
+    }
 
 
 def test_filtering_is_on_unless_it_is_switched_off(template):

@@ -1,8 +1,10 @@
 """Functions: settings, roles, logs and what wakes them."""
 
 import json
+import re._parser as sre_parser
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 from chalicelib.settings import Settings
 from sandbox.cloud.packaging import REPO
@@ -83,7 +85,8 @@ def test_every_function_has_every_required_setting(template):
     given = template["Globals"]["Function"]["Environment"]["Variables"]
     required = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
     assert required <= set(given)
-    assert set(given) <= {name.upper() for name in Settings.model_fields} | {"POWERTOOLS_LOG_LEVEL"}
+    libraries = {"POWERTOOLS_LOG_LEVEL", "AWS_STS_REGIONAL_ENDPOINTS"}
+    assert set(given) <= {name.upper() for name in Settings.model_fields} | libraries
 
 
 def test_no_function_overrides_the_environment(functions, template):
@@ -122,3 +125,33 @@ def test_no_resource_is_named_without_the_parameter(template, part):
         and f"${{{part}}}" not in json.dumps(value)
     ]
     assert fixed == []
+
+
+NAME_CHARACTERS = 64
+"""Lambda, CreateFunction: FunctionName."""
+
+
+def test_names_fit_for_every_project_and_stage_that_the_parameters_let_pass(functions, template):
+    longest = {name: longest_match(template["Parameters"][name]["AllowedPattern"]) for name in ("Project", "Stage")}
+    for function in functions.values():
+        name = name_of(function).replace("${Project}", "p" * longest["Project"])
+        assert len(name.replace("${Stage}", "s" * longest["Stage"])) <= NAME_CHARACTERS, name
+
+
+@pytest.mark.parametrize("part", ["Project", "Stage"])
+def test_customers_templates_allow_the_same_projects_and_stages(part, template):
+    pattern = template["Parameters"][part]["AllowedPattern"]
+    found = 0
+    for path in (REPO / "infra").glob("*.yaml"):
+        parameters = yaml_parse(path.read_text()).get("Parameters", {})
+        if part in parameters:
+            assert parameters[part]["AllowedPattern"] == pattern, path.name
+        if "HubRolePath" in parameters:
+            assert f"/{pattern}/" in parameters["HubRolePath"]["AllowedPattern"]
+            found += 1
+    assert found
+
+
+def longest_match(pattern):
+    """Return how long a text can be that a parameter's AllowedPattern lets pass."""
+    return int(sre_parser.parse(pattern).getwidth()[1])

@@ -23,7 +23,10 @@ def statements(resources):
 
 def test_every_queue_is_encrypted_and_has_a_policy(queues, statements):
     assert set(statements) == set(queues)
-    assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
+    for queue in queues.values():
+        none = {"Ref": "AWS::NoValue"}
+        assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["QueuesHaveAKey", none, True]}
+        assert queue["KmsMasterKeyId"] == {"Fn::If": ["QueuesHaveAKey", {"Ref": "QueuesKeyArn"}, none]}
 
 
 def test_every_queue_refuses_unencrypted_transport(statements):
@@ -49,7 +52,7 @@ def test_every_queue_refuses_other_accounts(statements):
         }
 
 
-def test_only_eventbridge_is_let_in_and_only_for_this_account(statements):
+def test_only_eventbridge_is_let_in_and_only_for_the_schedules(statements):
     allowed = [
         (queue, one) for queue, named in statements.items() for one in named.values() if one["Effect"] == "Allow"
     ]
@@ -57,7 +60,8 @@ def test_only_eventbridge_is_let_in_and_only_for_this_account(statements):
     assert queue == "ScheduleFailures"
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     assert statement["Action"] == "sqs:SendMessage"
-    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert len(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == 3
 
 
 def test_the_work_queues_alone_may_use_their_dead_letter_queue(queues):

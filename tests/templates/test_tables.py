@@ -63,7 +63,12 @@ def test_every_attribute_that_is_defined_is_a_key(tables):
 
 def test_every_table_is_encrypted_recoverable_and_paid_by_request(tables):
     for name, table in tables.items():
-        assert table["SSESpecification"] == {"SSEEnabled": True}, name
+        encryption, none = table["SSESpecification"], {"Ref": "AWS::NoValue"}
+        assert encryption == {
+            "SSEEnabled": True,
+            "SSEType": {"Fn::If": ["TablesHaveAKey", "KMS", none]},
+            "KMSMasterKeyId": {"Fn::If": ["TablesHaveAKey", {"Ref": "TablesKeyArn"}, none]},
+        }, name
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, name
         assert table["BillingMode"] == "PAY_PER_REQUEST", name
 

@@ -12,6 +12,7 @@ from chalicelib.api import staging_accounts as api_staging
 from chalicelib.api.accounts import RegisterAccount
 from chalicelib.api.answers import STATUS, error_body
 from chalicelib.api.operation import parsed
+from chalicelib.api.table import OPERATIONS
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.servers import InstanceState
 from chalicelib.domain.work import WorkKind
@@ -101,22 +102,21 @@ class TestErrors:
 
 
 class TestHealth:
-    def test_it_answers(self, http):
-        assert get(http, "/health") == (200, {"status": "OK"})
+    @pytest.mark.usefixtures("deployed")
+    def test_it_answers_who_invokes_the_operation(self):
+        assert OPERATIONS["health"].answer({}, "operator") == {"status": "OK"}
 
-    def test_a_missing_setting_fails(self, http, monkeypatch):
+    @pytest.mark.usefixtures("deployed")
+    def test_a_missing_setting_fails(self, monkeypatch):
         bootstrap.settings.cache_clear()
         monkeypatch.delenv("RUNS_TABLE")
-        assert get(http, "/health")[0] == 500
+        with pytest.raises(SettingError):
+            OPERATIONS["health"].answer({}, "operator")
 
-    def test_it_alone_needs_no_authorisation(self):
-        open_routes = [
-            path
-            for path, methods in the_app.app.routes.items()
-            for entry in methods.values()
-            if entry.authorizer is None
-        ]
-        assert open_routes == ["/health"]
+    def test_the_function_has_no_route_that_a_stranger_could_wake_it_by(self):
+        entries = [entry for methods in the_app.app.routes.values() for entry in methods.values()]
+        assert entries
+        assert [entry.uri_pattern for entry in entries if entry.authorizer is None] == []
 
 
 class TestRegions:
@@ -384,4 +384,5 @@ class TestDocument:
         status, body = get(stocked, "/openapi.json")
         assert status == 200
         routes = {path: {method.lower() for method in methods} for path, methods in the_app.app.routes.items()}
+        routes["/health"] = {"get"}  # API Gateway's own
         assert {path: set(methods) for path, methods in body["paths"].items()} == routes

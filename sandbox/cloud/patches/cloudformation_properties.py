@@ -1,7 +1,8 @@
 """CloudFormation properties that MiniStack accepts and drops.
 
 MiniStack: `AWS::DynamoDB::Table` loses TimeToLiveSpecification, PointInTimeRecoverySpecification and
-SSESpecification, `AWS::Lambda::Function` loses ReservedConcurrentExecutions and DeadLetterConfig.
+SSESpecification, `AWS::Lambda::Function` loses ReservedConcurrentExecutions, DeadLetterConfig and
+RecursiveLoop.
 `AWS::Lambda::EventSourceMapping` keeps numbers and booleans as the strings that template parameters are, on which the
 poller of every queue stumbles.
 
@@ -61,6 +62,7 @@ def _finish_function(name: str, properties: Properties) -> None:
     function = lambda_svc._functions[name]
     reserved = properties.get("ReservedConcurrentExecutions")
     function["concurrency"] = None if reserved is None else int(reserved)
+    function["recursive_loop"] = properties.get("RecursiveLoop") or "Terminate"
     if dead_letters := properties.get("DeadLetterConfig"):
         function["config"]["DeadLetterConfig"] = dict(dead_letters)
     else:
