@@ -90,7 +90,8 @@ class AccountsTable:
             NotFound: where it is not registered, or is being removed.
         """
         try:
-            dynamodb.client().put_item(
+            dynamodb.write(
+                "put_item",
                 TableName=self._table,
                 Item=dynamodb.marshal({**account.item(), "record": ACCOUNT}),
                 ConditionExpression="attribute_exists(accountId) AND #status <> :removing",
@@ -105,7 +106,8 @@ class AccountsTable:
     def delete(self, account_id: str, status: AccountStatus) -> None:
         """Take away the account of that `status`; nothing happens where there is none, or it came back meanwhile."""
         try:
-            dynamodb.client().delete_item(
+            dynamodb.write(
+                "delete_item",
                 TableName=self._table,
                 Key=dynamodb.marshal({"accountId": account_id, "record": ACCOUNT}),
                 ConditionExpression="#status = :status",
@@ -118,7 +120,8 @@ class AccountsTable:
 
     def delete_membership(self, account_id: str, staging_account_id: str) -> bool:
         """Take a membership away; False where there was none."""
-        answer = dynamodb.client().delete_item(
+        answer = dynamodb.write(
+            "delete_item",
             TableName=self._table,
             Key=dynamodb.marshal({"accountId": account_id, "record": STAGING + staging_account_id}),
             ReturnValues="ALL_OLD",
@@ -130,7 +133,8 @@ class AccountsTable:
 
     def _create(self, item: dynamodb.Item, exists: str) -> None:
         try:
-            dynamodb.client().put_item(
+            dynamodb.write(
+                "put_item",
                 TableName=self._table,
                 Item=dynamodb.marshal(item),
                 ConditionExpression="attribute_not_exists(accountId)",

@@ -23,7 +23,8 @@ class RefusalsTable:
 
     def forget(self, target: Scope, arn: str) -> None:
         """Take the refusal of `arn` away; nothing happens where there is none."""
-        dynamodb.client().delete_item(
+        dynamodb.write(
+            "delete_item",
             TableName=self._table,
             Key=dynamodb.marshal({"targetScope": target.key, "stagingSourceServerArn": arn}),
         )

@@ -32,7 +32,8 @@ class RegionStatusTable:
     def delete(self, stored: RegionStatus) -> bool:
         """Take a row away; False where somebody else wrote meanwhile."""
         try:
-            dynamodb.client().delete_item(
+            dynamodb.write(
+                "delete_item",
                 TableName=self._table,
                 Key=dynamodb.marshal({"region": stored.region}),
                 ConditionExpression="version = :seen",
@@ -48,7 +49,8 @@ class RegionStatusTable:
         """Write `status` as the version after `stored`; False where somebody else wrote meanwhile."""
         version = stored.version if stored else 0
         try:
-            dynamodb.client().put_item(
+            dynamodb.write(
+                "put_item",
                 TableName=self._table,
                 Item=dynamodb.marshal(status.model_copy(update={"version": version + 1}).item()),
                 ConditionExpression="version = :seen" if stored else "attribute_not_exists(#region)",

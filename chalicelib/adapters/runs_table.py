@@ -30,7 +30,7 @@ class RunsTable:
         ]
         for part in (*parts, {"part": RUN, **run.item()}):
             item = {**part, "runId": run.run_id, "expiresAt": run.expires_at}
-            dynamodb.client().put_item(TableName=self._table, Item=dynamodb.marshal(item))
+            dynamodb.write("put_item", TableName=self._table, Item=dynamodb.marshal(item))
 
     def read(self, run_id: str) -> tuple[Run, dict[WorkId, int]] | None:
         """Return a run and what it asked for, or None where there is no such run."""

@@ -216,7 +216,8 @@ class WorkStateTable:
         condition: str = "",
         names: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        answer = dynamodb.client().update_item(
+        answer = dynamodb.write(
+            "update_item",
             TableName=self._table,
             Key=dynamodb.marshal({"workId": work.key}),
             UpdateExpression=expression,
