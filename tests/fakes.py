@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from chalicelib.adapters.dynamodb import marshal
 from chalicelib.adapters.item_sizes import is_row, item_bytes, transactions
+from chalicelib.adapters.stored_records import stored as stored_record
 from chalicelib.adapters.telemetry_table import to_item
 from chalicelib.domain.accounts import Account, AccountKind, AccountStatus, Membership
 from chalicelib.domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
@@ -215,27 +216,27 @@ class FakeInventory:
     def read(self, servers: Iterable[tuple[str, str]]) -> dict[str, ServerRow]:
         keys = list(servers)
         self.rows_read += len(keys)
-        return {key[0]: ServerRow.of(self.items[key]) for key in keys if key in self.items}
+        return {key[0]: stored_record(ServerRow, self.items[key]) for key in keys if key in self.items}
 
     def of_scope(self, scope: Scope) -> Iterator[ServerRow]:
         for item in self._by("scope", scope.key):
             self.rows_read += 1
-            yield ServerRow.of(item)
+            yield stored_record(ServerRow, item)
 
     def page(self, partition: Partition, limit: int, after: Position | None) -> Page:
         behind = tuple(after) if after else ("", "")
         left = [item for item in self._by(partition.by.value, partition.value) if _key(item) > behind]
-        rows = [ServerRow.of(item) for item in left[:limit]]
+        rows = [stored_record(ServerRow, item) for item in left[:limit]]
         self.rows_read += len(rows)
         return Page(rows, more=len(rows) == limit)
 
     def of_server(self, source_server_id: str) -> list[ServerRow]:
-        return [ServerRow.of(item) for item in self._by("sourceServerID", source_server_id)]
+        return [stored_record(ServerRow, item) for item in self._by("sourceServerID", source_server_id)]
 
     def row(self, server: str, region: str = factories.REGION) -> ServerRow | None:
         """Return one row, for a test's own eyes: not counted."""
         item = self.items.get((server, region))
-        return ServerRow.of(item) if item else None
+        return stored_record(ServerRow, item) if item else None
 
     def living(self, scope: Scope) -> set[str]:
         """Return the IDs of a scope's living servers, for a test's own eyes."""

@@ -5,6 +5,7 @@ from botocore.exceptions import ClientError
 from ..domain.accounts import DEFAULT_TENANT, Account, AccountKind, AccountStatus, Membership
 from ..errors import AlreadyExists, NotFound
 from . import dynamodb
+from .stored_records import stored
 
 ACCOUNT = "ACCOUNT"
 STAGING = "STAGING#"
@@ -129,7 +130,7 @@ class AccountsTable:
         return "Attributes" in answer
 
     def _account(self, item: dynamodb.Item) -> Account:
-        return Account.of({"tenant": self._default_tenant, **item})
+        return stored(Account, {"tenant": self._default_tenant, **item})
 
     def _create(self, item: dynamodb.Item, exists: str) -> None:
         try:
