@@ -62,11 +62,18 @@ def count_calls(calls: dict[str, int]) -> None:
             metric.add_dimension("operation", operation)
 
 
+def identify(request_id: str | None) -> None:
+    """Name the invocation in every further log line: CloudTrail records it under this ID, with who made it."""
+    if request_id:
+        logger.append_keys(function_request_id=request_id)  # Powertools' own name for it
+
+
 def observed(handler: Handler) -> Handler:
-    """Write the metrics that `handler` collected when it ends, however it ends."""
+    """Name the invocation in the log, and write the metrics that `handler` collected when it ends, however it ends."""
 
     @wraps(handler)
     def run(*arguments: Any, **named: Any) -> Any:
+        identify(_request_id(arguments))
         try:
             return handler(*arguments, **named)
         finally:
@@ -74,3 +81,9 @@ def observed(handler: Handler) -> Handler:
                 metrics.flush_metrics()
 
     return cast(Handler, run)
+
+
+def _request_id(arguments: tuple[Any, ...]) -> str | None:
+    """Return the ID of the invocation, from Lambda's context or Chalice's event that carries it."""
+    contexts = (getattr(argument, "context", argument) for argument in arguments)
+    return next((str(context.aws_request_id) for context in contexts if hasattr(context, "aws_request_id")), None)
