@@ -36,12 +36,14 @@ from .services.planning import Planner
 from .services.reactions import ScanReactions
 from .services.reconciliation import Reconciler
 from .services.refresh import Refresher
+from .services.resync import Resync
 from .services.runs import RunReader
 from .services.staging_sync import Limits, StagingSync
 from .services.tag_sync import TagSync
 from .services.work_loop import WorkLoop
 from .settings import settings
 
+RECONCILE_SECONDS = 10  # how long a part of the reconciliation goes on, before or after letters are taken
 MAINTENANCE_SECONDS = 12  # how long letters are taken; API Gateway gives an answer 29 seconds
 
 
@@ -309,18 +311,24 @@ def _function(setting: str, name: str | None) -> FunctionClient:
 
 
 @cache
-def reconciler() -> Reconciler:
-    """Return what brings the tables up to each other."""
-    return Reconciler(
+def resync() -> Resync:
+    """Return what restores the work that was lost."""
+    return Resync(
         accounts(),
         scans(),
         region_statuses(),
         work_states(),
-        work_queue(),
         drs_regions,
         time.time,
-        settings().queue_visibility_seconds,
+        cadence=settings().cadence,
+        redeliver_after=settings().queue_visibility_seconds,
     )
+
+
+@cache
+def reconciler() -> Reconciler:
+    """Return the resync on request, in parts that fit an answer of the API."""
+    return Reconciler(resync(), work_queue(), time.time, settings().queue_visibility_seconds, RECONCILE_SECONDS)
 
 
 @cache

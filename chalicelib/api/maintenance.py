@@ -8,7 +8,8 @@ from ..bootstrap import maintenance_client
 from ..domain.dead_letters import DeadLetter, DeadLetterQueue
 from ..domain.records import Record
 from ..services.reconciliation import Reconciliation
-from .operation import Nothing, Operation, Request, RunsIn, routes
+from .fields import Region
+from .operation import Operation, Request, routes
 
 MOST_LETTERS = 100  # a call
 
@@ -27,6 +28,12 @@ class RedriveRequest(LettersRequest):
 
     limit: LetterLimit = MOST_LETTERS
     discard: bool = False
+
+
+class ReconcileRequest(Request):
+    """Where to begin: `nextPart` of the answer before; absent: at the beginning."""
+
+    part: Region | None = None
 
 
 class LetterList(Record):
@@ -63,8 +70,8 @@ def redrive_dead_letters(request: RedriveRequest, _: str) -> RedriveAnswer:
     return RedriveAnswer.of(_done("redrive_dead_letters", request))
 
 
-def reconcile(request: Nothing, _: str) -> Reconciliation:
-    """Bring region status, due times and asked-for work up to what the tables hold."""
+def reconcile(request: ReconcileRequest, _: str) -> Reconciliation:
+    """Bring region status, due times and asked-for work up to what the tables hold, as far as time allows."""
     return Reconciliation.of(_done("reconcile", request))
 
 
@@ -74,14 +81,7 @@ def _done(task: str, request: Request) -> dict[str, Any]:
 
 OPERATIONS = (
     Operation(
-        "list_dead_letters",
-        LettersRequest,
-        LetterList,
-        list_dead_letters,
-        "Dead letters",
-        "GET",
-        "/dead-letters",
-        runs_in=RunsIn.MAINTENANCE,
+        "list_dead_letters", LettersRequest, LetterList, list_dead_letters, "Dead letters", "GET", "/dead-letters"
     ),
     Operation(
         "redrive_dead_letters",
@@ -92,18 +92,16 @@ OPERATIONS = (
         "POST",
         "/dead-letters/redrive",
         changes=True,
-        runs_in=RunsIn.MAINTENANCE,
     ),
     Operation(
         "reconcile",
-        Nothing,
+        ReconcileRequest,
         Reconciliation,
         reconcile,
         "Bring the tables up to each other",
         "POST",
         "/reconcile",
         changes=True,
-        runs_in=RunsIn.MAINTENANCE,
     ),
 )
 blueprint = routes(OPERATIONS, __name__)

@@ -4,9 +4,7 @@ Each value carries where and when it was learnt. What is known is never overwrit
 """
 
 from enum import StrEnum
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from .records import Moment, Record
 
@@ -23,7 +21,7 @@ class Learnt(Record):
     """One value with its provenance."""
 
     value: Any = None
-    source: Annotated[Source | str, Field(union_mode="left_to_right")]  # a newer version's stays as it is
+    source: Source
     learnt_at: Moment
 
 

@@ -45,8 +45,8 @@ def _redrive(event: Body) -> Body:
     return {**told, "more": done.more, "reconciliation": mended}
 
 
-def _reconcile(_: Body) -> Body:
-    return reconciler().reconcile().model_dump(mode="json", by_alias=True)
+def _reconcile(event: Body) -> Body:
+    return reconciler().reconcile(event.get("part")).model_dump(mode="json", by_alias=True)
 
 
 TASKS: dict[str, Callable[[Body], Body]] = {

@@ -6,7 +6,7 @@ The template sets the rates; a tick that fails is retried by EventBridge and Lam
 from chalice import Blueprint
 from chalice.app import CloudWatchEvent
 
-from ..bootstrap import planner
+from ..bootstrap import planner, resync
 from ..domain.work import WorkKind
 from ..observability import observed
 
@@ -16,8 +16,11 @@ blueprint = Blueprint(__name__)
 @blueprint.schedule("rate(15 minutes)", name="inventory_schedule")
 @observed
 def inventory_schedule(_: CloudWatchEvent) -> None:
-    """Plan inventory sync."""
-    planner().tick(WorkKind.INVENTORY)
+    """Plan inventory sync, and restore a slice of what was lost: whichever fails, the other is done."""
+    try:
+        planner().tick(WorkKind.INVENTORY)
+    finally:
+        resync().tick()
 
 
 @blueprint.schedule("rate(1 hour)", name="tags_schedule")

@@ -66,8 +66,10 @@ class DeadLetterOffice:
     def redrive(self, queue: DeadLetterQueue, limit: int, *, discard: bool = False) -> Redriven:
         """Have up to `limit` letters of `queue` made good, and delete them.
 
-        Work is asked for again. For stream failures everything is reconciled: the letters name places in the stream,
-        whose records may be gone. A schedule's tick is not played again: what was due then is due now.
+        Work is asked for again. For stream failures the tables are reconciled: the letters name places in the stream,
+        whose records may be gone. They are deleted whether or not that comes to its end within its time: the answer
+        says where it goes on, and the resync reaches the rest by itself. A schedule's tick is not played again: what
+        was due then is due now.
 
         Args:
             queue: which letters.

@@ -75,7 +75,7 @@ class Servers(NamedTuple):
 
 
 class InventoryQuery:
-    """Answers queries from the inventory; what is stale is scanned first, within bounds, where that is wanted."""
+    """Answers queries from the inventory; what is stale is scanned first, within bounds."""
 
     def __init__(
         self,
@@ -97,14 +97,8 @@ class InventoryQuery:
         self._clock = clock
         self._freshness_limit = freshness_limit
 
-    def page(self, query: Query, limit: int, token: str | None = None, *, refresh: bool = False) -> Servers:
+    def page(self, query: Query, limit: int, token: str | None = None) -> Servers:
         """Return up to `limit` living servers that `query` asks for, by region, account and ID.
-
-        Args:
-            query: which.
-            limit: 1 to 200.
-            token: where the page begins; None: at the beginning.
-            refresh: whether to have stale scopes scanned first. That is work; reading alone changes nothing.
 
         Raises:
             InvalidRequest: where limit or token do not fit.
@@ -115,7 +109,7 @@ class InventoryQuery:
         cursor = cursor_of(token, query)
         page = self._read(query, limit, cursor)
         stale = [scan for scan in page.scans if not self.is_fresh([scan])]
-        if refresh and stale and self._refresher.refresh(stale):
+        if stale and self._refresher.refresh(stale):
             page = self._read(query, limit, cursor)
         logger.info(f"Retrieved {len(page.rows)} servers from inventory database")
         return page

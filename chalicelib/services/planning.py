@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 from ..domain.accounts import Account
+from ..domain.follow_up import follow_ups
 from ..domain.leases import DueWork
 from ..domain.results import Run, RunMode
 from ..domain.scopes import Scope
@@ -177,12 +178,13 @@ class Planner:
 
     def _active(self, kind: WorkKind, decision: Decision) -> list[WorkId]:
         """Return the work of every active scope, from the scan records of the active regions."""
-        active = [scan.scope for region in decision.regions for scan in self._scans.of_region(region) if scan.active]
-        if kind is not WorkKind.STAGING:
-            return [WorkId(kind, scope) for scope in active]
-        targets = {account: self._accounts.targets_of(account) for account in {scope.account_id for scope in active}}
-        scopes = {Scope(target, scope.region) for scope in active for target in targets[scope.account_id]}
-        return [WorkId(kind, scope) for scope in sorted(scopes)]
+        active = [scan for region in decision.regions for scan in self._scans.of_region(region) if scan.active]
+        if kind is WorkKind.INVENTORY:
+            return [WorkId(kind, scan.scope) for scan in active]
+        staging = {scan.account_id for scan in active} if kind is WorkKind.STAGING else set()
+        targets = {account_id: self._accounts.targets_of(account_id) for account_id in staging}
+        following = {work for scan in active for work in follow_ups(scan, targets.get(scan.account_id, ()))}
+        return sorted(work for work in following if work.kind is kind)
 
     def _every(self, kind: WorkKind) -> list[WorkId]:
         """Return the work of every scope of every account: accounts x regions, for fallback and kill switch only."""

@@ -5,8 +5,8 @@ sees all that the scan wrote. Safe to repeat and to reorder: the fold reads the 
 one more run.
 """
 
+from ..domain.follow_up import changed_kinds, follow_ups
 from ..domain.regions import RegionStatus, ScanRecord
-from ..domain.scopes import Scope
 from ..domain.work import WorkId, WorkKind
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
@@ -47,22 +47,15 @@ class ScanReactions:
         """
         status = refresh_region(region, self._scans, self._statuses)
         self._filter.invalidate()
-        wanted = {work for before, after in changes for work in self._wanted(before, after)}
+        wanted = {work for before, after in changes for work in self._called_for(before, after)}
         if wanted:
             self._ask(sorted(wanted), status)
 
-    def _wanted(self, before: ScanRecord | None, after: ScanRecord) -> list[WorkId]:
+    def _called_for(self, before: ScanRecord | None, after: ScanRecord) -> list[WorkId]:
         """Return the work that a record's change calls for: tags of its scope, extension of its servers."""
-        if not after.active:
-            return []
-        works = []
-        appeared = before is None or not before.active
-        if appeared or before is None or before.tags_version != after.tags_version:
-            works.append(WorkId(WorkKind.TAGS, after.scope))
-        if appeared or before is None or before.servers_version != after.servers_version:
-            targets = self._accounts.targets_of(after.account_id)
-            works += [WorkId(WorkKind.STAGING, Scope(target, after.region)) for target in targets]
-        return works
+        kinds = changed_kinds(before, after)
+        targets = self._accounts.targets_of(after.account_id) if WorkKind.STAGING in kinds else []
+        return [work for work in follow_ups(after, targets) if work.kind in kinds]
 
     def _ask(self, works: list[WorkId], status: RegionStatus | None) -> None:
         again = int(self._clock()) + self._redeliver_after

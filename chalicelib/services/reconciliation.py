@@ -1,25 +1,15 @@
-"""Reconciliation: brings what follows from the tables up to them, whatever was lost on the way.
+"""Reconciliation on request: the resync of every region at once, in parts, with messages sent right away."""
 
-Events lost beyond their retries leave region status behind its scan records, work not asked for, or a scope without a
-due time. All of it follows from the registry, the scan records and the work items; this makes it so. Safe to repeat and
-beside everything else: folds are written on versions, and what waits already is not asked for again.
-"""
-
-from collections.abc import Iterable
-
-from ..domain.accounts import Account, AccountStatus
 from ..domain.records import Record
-from ..domain.regions import RegionStatus, ScanRecord
-from ..domain.results import WorkResult
-from ..domain.scopes import Scope
-from ..domain.work import WorkId, WorkKind, WorkMessage
+from ..domain.results import MOST_REPORTED
+from ..domain.work import WorkKind, WorkMessage
 from ..observability import logger
-from .ports import Accounts, Clock, DrsRegions, Queue, RegionStatuses, Scans, WorkStates
-from .region_status import refresh_region
+from .ports import Clock, Queue
+from .resync import Restored, Resync
 
 
 class Reconciliation(Record):
-    """What was mended.
+    """What one part mended. Lists name at most 100 each; `counts` says how many there are.
 
     Attributes:
         regions: how many regions were looked at.
@@ -27,6 +17,9 @@ class Reconciliation(Record):
         registered: scopes of registered accounts that had no due time: they would never have been scanned again.
         asked: work that was called for and not asked for, as `kind#accountId#region`.
         orphans: scopes with a scan record whose account is not registered.
+        counts: how many of each, by the list's name.
+        more: whether regions are left: they are mended by a call with `part` set to `next_part`.
+        next_part: where the next part begins; None where this was the last.
     """
 
     regions: int
@@ -34,101 +27,62 @@ class Reconciliation(Record):
     registered: list[str]
     asked: list[str]
     orphans: list[str]
+    counts: dict[str, int] = {}
+    more: bool = False
+    next_part: str | None = None
 
 
 class Reconciler:
-    """Compares what follows with what it follows from, region by region."""
+    """Mends what is behind, for an operator who does not want to wait for the resync.
+
+    Args:
+        redeliver_after: seconds after which work whose message was lost comes due again.
+        reconcile_seconds: how long one part goes on; at least one region is mended.
+    """
 
     def __init__(
-        self,
-        accounts: Accounts,
-        scans: Scans,
-        statuses: RegionStatuses,
-        work_states: WorkStates,
-        queue: Queue,
-        drs_regions: DrsRegions,
-        clock: Clock,
-        redeliver_after: int,
+        self, resync: Resync, queue: Queue, clock: Clock, redeliver_after: int, reconcile_seconds: int
     ) -> None:
-        self._accounts = accounts
-        self._scans = scans
-        self._statuses = statuses
-        self._work_states = work_states
+        self._resync = resync
         self._queue = queue
-        self._drs_regions = drs_regions
         self._clock = clock
         self._redeliver_after = redeliver_after
+        self._seconds = reconcile_seconds
 
-    def reconcile(self) -> Reconciliation:
-        """Mend what is behind, and return what it was."""
-        accounts = {account.account_id: account for account in self._accounts.read_all()}
-        partitions = {account.partition for account in accounts.values()}
-        known = {status.region: status for status in self._statuses.read_all()}
-        regions = sorted({region for partition in partitions for region in self._drs_regions(partition)} | set(known))
-        records = {region: self._scans.of_region(region) for region in regions}
-        scans = [scan for some in records.values() for scan in some]
-        repaired = [region for region in regions if self._repaired(region, known.get(region))]
-        registered = self._registered(accounts.values())
-        asked = self._ask([*self._removals(accounts, scans), *self._reactions(accounts, scans)])
-        mended = Reconciliation(
-            regions=len(regions),
-            repaired_regions=repaired,
-            registered=sorted(work.scope.key for work in registered),
-            asked=sorted(work.key for work in asked),
-            orphans=sorted(scan.scope.key for scan in scans if scan.account_id not in accounts),
-        )
-        logger.info("reconciled", **mended.model_dump(mode="json"))
-        return mended
+    def reconcile(self, part: str | None = None) -> Reconciliation:
+        """Mend what is behind, and return what it was. Safe to repeat, whole or in parts.
 
-    def _repaired(self, region: str, before: RegionStatus | None) -> bool:
-        after = refresh_region(region, self._scans, self._statuses)
-        return (before.meaning() if before else None) != (after.meaning() if after else None)
-
-    def _registered(self, accounts: Iterable[Account]) -> list[WorkId]:
-        """Make every scope due that has no due time, and return those."""
-        works = [
-            WorkId(WorkKind.INVENTORY, Scope(account.account_id, region))
-            for account in accounts
-            if account.takes_part and account.has_drs
-            for region in self._drs_regions(account.partition)
-        ]
-        states = self._work_states.read(works)
-        lost = [work for work in works if work not in states or states[work].next_due_at is None]
-        for work in lost:
-            self._work_states.ask(work, int(self._clock()))
-        return lost
-
-    @staticmethod
-    def _removals(accounts: dict[str, Account], scans: list[ScanRecord]) -> list[WorkId]:
-        """Return the work that takes away what is left of accounts that are being removed."""
-        removing = {account_id for account_id, one in accounts.items() if one.status is AccountStatus.REMOVING}
-        return [WorkId(WorkKind.INVENTORY, scan.scope) for scan in scans if scan.account_id in removing]
-
-    def _reactions(self, accounts: dict[str, Account], scans: list[ScanRecord]) -> list[WorkId]:
-        """Return the work that scan records call for and that was not done since."""
-        active = [scan for scan in scans if scan.active and scan.account_id in accounts]
-        tags = [(WorkId(WorkKind.TAGS, scan.scope), scan) for scan in active]
-        targets = {account_id: self._accounts.targets_of(account_id) for account_id in {s.account_id for s in active}}
-        staging = [
-            (WorkId(WorkKind.STAGING, Scope(target, scan.region)), scan)
-            for scan in active
-            for target in targets[scan.account_id]
-        ]
-        states = self._work_states.read({work for work, _ in [*tags, *staging]})
-        results = {work: state.result for work, state in states.items() if state.result}
-        behind = {work for work, scan in tags if work not in results or results[work].tags_version != scan.tags_version}
-        before = {work for work, scan in staging if work not in results or _before(results[work], scan)}
-        return sorted(behind | before)
-
-    def _ask(self, works: list[WorkId]) -> list[WorkId]:
-        """Ask for those of `works` that do not wait already, and return those."""
-        now = int(self._clock())
-        again = now + self._redeliver_after
-        asked = [work for work in works if self._work_states.ask_unless_waiting(work, now, again) is not None]
-        self._queue.send(WorkMessage.about(work) for work in asked)
-        return asked
+        Args:
+            part: `next_part` of the answer before; None: from the beginning.
+        """
+        until = self._clock() + self._seconds
+        registry = self._resync.registry()
+        left = [region for region in registry.regions if part is None or region >= part]
+        mended: list[Restored] = []
+        while left and (not mended or self._clock() < until):
+            due = int(self._clock()) + self._redeliver_after
+            restored = self._resync.restore(left.pop(0), registry, due)
+            self._queue.send(WorkMessage.about(work) for work in [*restored.lost, *restored.behind])
+            mended.append(restored)
+        answer = _told(mended, left[0] if left else None)
+        logger.info("reconciled", **answer.model_dump(mode="json"))
+        return answer
 
 
-def _before(result: WorkResult, scan: ScanRecord) -> bool:
-    """Return whether staging work was last done before the scan that it is to follow."""
-    return scan.last_success is not None and result.finished_at < scan.last_success
+def _told(mended: list[Restored], next_part: str | None) -> Reconciliation:
+    lost = [work for one in mended for work in one.lost]
+    inventory = [work.scope.key for work in lost if work.kind is WorkKind.INVENTORY]
+    others = [work.key for work in lost if work.kind is not WorkKind.INVENTORY]
+    lists = {
+        "repaired_regions": [one.region for one in mended if one.repaired],
+        "registered": sorted(inventory),
+        "asked": sorted([*others, *(work.key for one in mended for work in one.behind)]),
+        "orphans": sorted(scan.scope.key for one in mended for scan in one.orphans),
+    }
+    return Reconciliation(
+        regions=len(mended),
+        **{name: found[:MOST_REPORTED] for name, found in lists.items()},
+        counts={name: len(found) for name, found in lists.items() if found},
+        more=next_part is not None,
+        next_part=next_part,
+    )

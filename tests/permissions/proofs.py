@@ -70,17 +70,20 @@ _OPERATIONS = {
     "has_an_account_validated": ["lambda:InvokeFunction AccountProbe"],
     "has_everything_reconciled": ["lambda:InvokeFunction Maintenance"],
 }
-_QUESTIONS = {
-    name: [one for one in needed if not one.startswith(("sqs:", "lambda:", "dynamodb:PutItem", "dynamodb:UpdateItem"))]
-    for name, needed in _OPERATIONS.items()
-    if name.startswith(("tells_", "lists_", "follows_", "shows_"))
-}
 _DEAD_LETTERS = {"dead_work": "WorkDeadLetters", "failed_ticks": "ScheduleFailures", "failed_records": "StreamFailures"}
 
 PROOFS: dict[str, dict[str, list[str]]] = {
     "inventory-schedule": {
         **_SCHEDULE,
         "plans_what_is_due": [*_SCHEDULE["plans_what_is_due"], "sqs:SendMessage InventoryWork"],
+        "restores_what_was_lost": [
+            "dynamodb:Query AccountsTable/index/MemberIndex",
+            "dynamodb:Query ScanTable",
+            "dynamodb:GetItem RegionStatusTable",
+            "dynamodb:PutItem RegionStatusTable",
+            "dynamodb:BatchGetItem WorkStateTable",
+        ],
+        "forgets_the_status_of_a_region_without_scans": ["dynamodb:DeleteItem RegionStatusTable"],
     },
     "tags-schedule": {
         "plans_what_is_due": [*_SCHEDULE["plans_what_is_due"], "sqs:SendMessage TagsWork"],
@@ -205,7 +208,6 @@ PROOFS: dict[str, dict[str, list[str]]] = {
     },
     "api": _OPERATIONS,
     "operations": _OPERATIONS,
-    "operations-read": _QUESTIONS,
 }
 """By function and scenario: the permissions that it proves."""
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.integration.customers import SOURCE, STAGING, TARGET
 from tests.integration.waiting import eventually
 
-from .world import AGENT, REGION, STAGED, WORKERS
+from .world import AGENT, REGION, STAGED, WORKERS, logical
 
 QUEUES = {"inventory-worker": "InventoryWork", "tags-worker": "TagsWork", "staging-worker": "StagingWork"}
 SCHEDULES = {"inventory-schedule": "inventory", "tags-schedule": "tags", "staging-schedule": "staging"}
@@ -190,6 +190,30 @@ def plans_every_scope_of_a_new_deployment(world, function):
     [run] = world.stack.runs(kind)
     assert run["mode"] == "fallback"
     assert all(world.waiting(queue) for queue in queues)
+
+
+def restores_what_was_lost(world, function):
+    world.start("scanned")
+    world.change("RegionStatusTable", (REGION,), serverCount=99)
+    world.stack.empty("WorkStateTable")
+    with every_region_has_its_turn(world, function):
+        world.tick(function)
+    assert world.item("RegionStatusTable", REGION)["serverCount"] == 3
+    lost = [f"{kind}#{TARGET}#{REGION}" for kind in ("inventory", "tags", "staging")]
+    assert [key for key in lost if world.item("WorkStateTable", key) is None] == []
+
+
+def forgets_the_status_of_a_region_without_scans(world, function):
+    world.start("scanned")
+    world.stack.empty("ScanTable")
+    with every_region_has_its_turn(world, function):
+        world.tick(function)
+    assert world.item("RegionStatusTable", REGION) is None
+
+
+def every_region_has_its_turn(world, function):
+    """A resync that restores everything in one tick: its period is one interval."""
+    return world.stack.environment(logical(function), PROBE_INTERVAL_MINUTES="15")
 
 
 # --- API and direct invocation ---

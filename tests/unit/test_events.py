@@ -14,9 +14,7 @@ from chalice.app import Blueprint
 import app as the_app
 from chalicelib import bootstrap, events
 from chalicelib.adapters.dynamodb import marshal
-from chalicelib.api import accounts, syncs
-from chalicelib.api.operation import RunsIn
-from chalicelib.api.table import OPERATIONS
+from chalicelib.api import syncs
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.leases import Outcome
 from chalicelib.domain.regions import ScopeState
@@ -297,6 +295,25 @@ class TestSchedules:
         with pytest.raises(RuntimeError, match="no luck"):
             invoke(schedules.inventory_schedule, {**tick, "time": "t", "id": "i", "resources": []})
 
+    @pytest.mark.parametrize("failing", ["planner", "resync"])
+    def test_planning_and_resync_do_not_wait_for_each_other(self, deployed, monkeypatch, failing):
+        ticked = []
+
+        def ticks(name):
+            def tick(*_):
+                ticked.append(name)
+                if name == failing:
+                    raise RuntimeError(f"no luck with the {name}")
+
+            return tick
+
+        for name in ("planner", "resync"):
+            monkeypatch.setattr(getattr(bootstrap, name)(), "tick", ticks(name))
+        tick = {"version": "0", "account": "1", "region": "r", "detail": {}, "detail-type": "t", "source": "s"}
+        with pytest.raises(RuntimeError, match=failing):
+            invoke(schedules.inventory_schedule, {**tick, "time": "t", "id": "i", "resources": []})
+        assert ticked == ["planner", "resync"]
+
 
 class TestOperations:
     @pytest.mark.parametrize("event", [{}, {"operation": "dance"}, {"operation": None}, {"operation": ["x"]}, [], None])
@@ -304,29 +321,6 @@ class TestOperations:
         answer = invoke(operations.operations, event)
         assert answer["error"] == "UNKNOWN_OPERATION"
         assert {"sync_source_server_inventory", "sync_tags", "sync_staging_accounts"} <= set(answer["details"])
-
-    def test_who_only_answers_questions_refuses_what_changes_anything(self, deployed):
-        assert invoke(operations.operations_read, {"operation": "list_accounts"}) == {"accounts": []}
-        for name, operation in OPERATIONS.items():
-            answer = invoke(operations.operations_read, {"operation": name})
-            refused = answer.get("error") == "UNKNOWN_OPERATION"
-            assert refused is (operation.changes or operation.runs_in is not RunsIn.ITSELF), name
-
-    class Probe:
-        def ask(self, **_):
-            return {"checks": [], "ok": True}
-
-    def test_a_change_and_an_entry_are_put_on_record_with_the_invocation(self, deployed, monkeypatch):
-        monkeypatch.setattr(accounts, "probe_client", self.Probe)
-        bootstrap.accounts().create(account())
-        with observing() as seen:
-            invoke(operations.operations, {"operation": "list_accounts"})
-            invoke(operations.operations, {"operation": "validate_account", "accountId": TARGET})
-            invoke(operations.operations, {"operation": "remove_account", "accountId": TARGET})
-        lines = [line for line in seen.structured() if line["message"] == "audit"]
-        assert [line["operation"] for line in lines] == ["validate_account", "remove_account"]
-        assert {line["function_request_id"] for line in lines} == {lambda_context().aws_request_id}
-        assert {line["caller"] for line in lines} == {operations.CALLER}
 
     @pytest.mark.parametrize(
         ("operation", "kind"),

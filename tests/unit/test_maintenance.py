@@ -167,7 +167,8 @@ class TestReconcile:
         del world.work_states.items[lost]
         world.work_states.items[undated].next_due_at = None
         assert world.reconciler.reconcile().registered == sorted([lost.scope.key, undated.scope.key])
-        assert {due.work for due in world.work_states.due(WorkKind.INVENTORY, EPOCH)} >= {lost, undated}
+        assert set(world.queue.works()) == {lost, undated}
+        assert {due.work for due in world.work_states.due(WorkKind.INVENTORY, EPOCH + 1800)} >= {lost, undated}
 
     def test_a_removal_that_got_stuck_goes_on(self, world):
         stuck = world.accounts.read(TARGET).model_copy(update={"status": AccountStatus.REMOVING})
@@ -184,6 +185,48 @@ class TestReconcile:
     def test_records_of_an_unknown_account_are_named(self, world):
         world.scans.records[Scope(OTHER, REGION)] = world.scans.records[SCOPE].model_copy(update={"account_id": OTHER})
         assert world.reconciler.reconcile().orphans == [Scope(OTHER, REGION).key]
+
+
+class TestParts:
+    @pytest.fixture
+    def slow(self, world):
+        """A world in which each region takes half of the time that one call has."""
+        of_region = world.scans.of_region
+
+        def slowly(region):
+            world.clock.advance(15)
+            return of_region(region)
+
+        world.scans.of_region = slowly
+        return world
+
+    def test_what_does_not_fit_is_left_to_the_next_part(self, slow):
+        slow.statuses.rows.clear()
+        parts, part = [], None
+        while not parts or parts[-1].more:
+            parts.append(slow.reconciler.reconcile(part))
+            part = parts[-1].next_part
+        assert [one.regions for one in parts] == [2, 2, 1]
+        assert part is None
+        assert set(slow.statuses.rows) == set(slow.regions)
+
+    def test_a_part_gets_on_however_slow_it_is(self, world):
+        clock, of_region = world.clock, world.scans.of_region
+        world.scans.of_region = lambda region: clock.advance(1000) or of_region(region)
+        mended = world.reconciler.reconcile()
+        assert (mended.regions, mended.next_part) == (1, sorted(world.regions)[1])
+
+    def test_redriving_stream_failures_does_not_wait_for_the_last_part(self, slow):
+        slow.letters.add(STREAM, "{}")
+        done = slow.office.redrive(STREAM, 10)
+        assert (done.reconciliation.more, slow.letters.letters[STREAM]) == (True, [])
+
+    def test_lists_are_cut_and_counted(self):
+        world = World(regions=[f"xx-north-{number}" for number in range(1, 130)])
+        world.add_account()
+        world.work_states.items.clear()
+        mended = world.reconciler.reconcile()
+        assert (len(mended.registered), mended.counts) == (100, {"registered": 129})
 
 
 class TestQueues:
@@ -276,6 +319,8 @@ class TestFunction:
         answer = office("reconcile")
         assert len(answer["registered"]) == answer["regions"]
         assert office("reconcile")["registered"] == []
+        assert office("reconcile", part="zz-last-1")["regions"] == 0
+        assert office("reconcile", part="nowhere")["error"] == "INVALID_REQUEST"
 
     def test_stream_failures_are_made_good(self, office, deployed):
         bootstrap.accounts().create(account())
