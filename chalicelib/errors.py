@@ -7,7 +7,7 @@ DrsActiveRegionsError
 ├── AlreadyExists           what is to be created is there                          (HTTP 409)
 ├── LeaseLost               a newer epoch has begun: stop, and write nothing
 ├── RowChanged              a row is not what the update was made from any more
-├── TableUnavailable        a table could not be read
+├── TableUnavailable        a table could not be read, or an item is busy
 └── ServiceError            a customer account's service did not do what was asked
     ├── Throttled           asked too often, `retry_after_seconds` where the service says it
     ├── AccessDenied        a role cannot be assumed, or lacks a permission
@@ -57,7 +57,7 @@ class RowChanged(DrsActiveRegionsError):
 
 
 class TableUnavailable(DrsActiveRegionsError):
-    """A table could not be read."""
+    """A table could not be read, or an item could not be written for a while."""
 
 
 class ServiceError(DrsActiveRegionsError):

@@ -41,7 +41,7 @@ def query_inventory_by_regions(regions: list[str], filters: dict[str, Any] | Non
         query = parsed(ListServers, {**given, "region": region, "tag": tag}).query()
         token = None
         while True:
-            page = bootstrap.inventory_query().page(query, MOST_PER_PAGE, token)
+            page = bootstrap.inventory_query().page(query, MOST_PER_PAGE, token, refresh=True)
             servers += [server_body(row).model_dump(mode="json", by_alias=True) for row in page.rows]
             token = page.next_token
             if token is None:

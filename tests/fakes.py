@@ -15,6 +15,10 @@ from itertools import count
 from threading import RLock
 from typing import Any, TypeVar
 
+from chalicelib.adapters.dynamodb import marshal
+from chalicelib.adapters.item_sizes import is_row, item_bytes, transactions
+from chalicelib.adapters.stored_records import stored as stored_record
+from chalicelib.adapters.telemetry_table import to_item
 from chalicelib.domain.accounts import Account, AccountKind, AccountStatus, Membership
 from chalicelib.domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
 from chalicelib.domain.extension import Refusal
@@ -25,7 +29,15 @@ from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import Page, Partition, Position, ServerRow
 from chalicelib.domain.texts import message_text
 from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage
-from chalicelib.domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
+from chalicelib.domain.writes import (
+    ForgetScan,
+    ForgetTelemetry,
+    ScopeTelemetry,
+    Unwritten,
+    UpdateServer,
+    Write,
+    stored_values,
+)
 from chalicelib.errors import (
     AccessDenied,
     AlreadyExists,
@@ -56,7 +68,7 @@ from . import factories
 
 Service = TypeVar("Service")
 
-ROWS_PER_TRANSACTION = 99
+LARGEST_ITEM = 409_600  # DynamoDB: 400 KB
 LEASE_SECONDS = 330
 
 
@@ -205,27 +217,27 @@ class FakeInventory:
     def read(self, servers: Iterable[tuple[str, str]]) -> dict[str, ServerRow]:
         keys = list(servers)
         self.rows_read += len(keys)
-        return {key[0]: ServerRow.of(self.items[key]) for key in keys if key in self.items}
+        return {key[0]: stored_record(ServerRow, self.items[key]) for key in keys if key in self.items}
 
     def of_scope(self, scope: Scope) -> Iterator[ServerRow]:
         for item in self._by("scope", scope.key):
             self.rows_read += 1
-            yield ServerRow.of(item)
+            yield stored_record(ServerRow, item)
 
     def page(self, partition: Partition, limit: int, after: Position | None) -> Page:
         behind = tuple(after) if after else ("", "")
         left = [item for item in self._by(partition.by.value, partition.value) if _key(item) > behind]
-        rows = [ServerRow.of(item) for item in left[:limit]]
+        rows = [stored_record(ServerRow, item) for item in left[:limit]]
         self.rows_read += len(rows)
         return Page(rows, more=len(rows) == limit)
 
     def of_server(self, source_server_id: str) -> list[ServerRow]:
-        return [ServerRow.of(item) for item in self._by("sourceServerID", source_server_id)]
+        return [stored_record(ServerRow, item) for item in self._by("sourceServerID", source_server_id)]
 
     def row(self, server: str, region: str = factories.REGION) -> ServerRow | None:
         """Return one row, for a test's own eyes: not counted."""
         item = self.items.get((server, region))
-        return ServerRow.of(item) if item else None
+        return stored_record(ServerRow, item) if item else None
 
     def living(self, scope: Scope) -> set[str]:
         """Return the IDs of a scope's living servers, for a test's own eyes."""
@@ -242,13 +254,18 @@ class FakeInventory:
         return update.seen_hash is not None and (self.refuses(update) or item.get("drsHash") != update.seen_hash)
 
     def put(self, update: UpdateServer) -> None:
+        self.items[update.source_server_id, update.scope.region] = self.updated(update)
+
+    def updated(self, update: UpdateServer) -> dict[str, Any]:
+        """Return what a row is after an update."""
         key = (update.source_server_id, update.scope.region)
-        item = self.items.setdefault(key, {"sourceServerID": key[0], "replicationRegion": key[1]})
-        for name, value in {**update.first, **update.values}.items():
+        item = dict(self.items.get(key, {"sourceServerID": key[0], "replicationRegion": key[1]}))
+        for name, value in stored_values(update).items():
             if value is None:
                 item.pop(name, None)
             elif name not in update.first or name not in item:
                 item[name] = _storable(value)
+        return item
 
     def _by(self, attribute: str, value: str) -> list[dict[str, Any]]:
         return [self.items[key] for key in sorted(self.items) if self.items[key].get(attribute) == value]
@@ -386,11 +403,14 @@ class FakeWorkStates:
 
     def intend(self, lease: Lease, intent: dict[str, list[str]]) -> None:
         with self._lock:
-            self._mine(lease).intent = dict(intent)
+            item = self._mine(lease)
+            assert stored_bytes({"result": item.result.item() if item.result else {}, "intent": intent}) < LARGEST_ITEM
+            item.intent = dict(intent)
 
     def finish(self, lease: Lease, outcome: Outcome, due_again: int) -> bool:
         with self._lock:
             item = self._mine(lease)
+            assert stored_bytes({"result": outcome.result.item(), "intent": item.intent}) < LARGEST_ITEM
             more = item.wanted != lease.remembered
             item.done, item.result, item.probe = lease.remembered, stored(outcome.result), outcome.probe
             item.lease_until, item.intent, item.last_error, item.failures = None, {}, None, 0
@@ -487,8 +507,21 @@ def _made(run: Run) -> str:
     return str(run.item()["createdAt"])
 
 
+def stored_bytes(item: dict[str, Any]) -> int:
+    """Return the size of an item as DynamoDB counts it: the tests' own count."""
+
+    def size(value: Any) -> int:
+        if isinstance(value, dict):
+            return 3 + sum(1 + len(name.encode()) + size(part) for name, part in value.items() if part is not None)
+        if isinstance(value, list | tuple):
+            return 3 + sum(1 + size(part) for part in value)
+        return len(value) if isinstance(value, bytes) else len(str(value).encode())
+
+    return size(item)
+
+
 class FakeWriter:
-    """Writes under a lease's epoch, in transactions of at most 99.
+    """Writes under a lease's epoch, in the transactions that DynamoDB takes.
 
     `interruptions`: what to raise instead of the next transactions, one each; None lets one pass.
     """
@@ -513,23 +546,45 @@ class FakeWriter:
     def written(self) -> list[Write]:
         return [write for transaction in self.transactions for write in transaction]
 
-    def write(self, lease: Lease, writes: list[Write]) -> None:
-        for start in range(0, len(writes), ROWS_PER_TRANSACTION):
-            self._transact(lease, writes[start : start + ROWS_PER_TRANSACTION])
+    def write(self, lease: Lease, writes: list[Write]) -> list[Unwritten]:
+        return [left_out for batch in self.batches(writes) for left_out in self._transact(lease, batch)]
 
-    def _transact(self, lease: Lease, writes: list[Write]) -> None:
+    def batches(self, writes: list[Write]) -> Iterator[list[Write]]:
+        """Yield the transactions that `writes` take."""
+        return transactions((write, item_bytes(marshal(self._item(write)))) for write in writes)
+
+    def _transact(self, lease: Lease, writes: list[Write]) -> list[Unwritten]:
         if self.interruptions and (interruption := self.interruptions.pop(0)):
             raise interruption
         if not self._work_states.holds(lease):
             raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over")
-        for write in writes:
-            if isinstance(write, UpdateServer) and self._inventory.outdated(write):
-                raise RowChanged(f"{write.source_server_id} is not what it was when it was read")
-            if isinstance(write, UpdateServer) and self._inventory.refuses(write):
-                raise DrsActiveRegionsError(f"{write.source_server_id} is filed under another account")
-        for write in writes:
+        updates = [write for write in writes if isinstance(write, UpdateServer)]
+        if changed := [update for update in updates if self._inventory.outdated(update)]:
+            raise RowChanged(f"{changed[0].source_server_id} is not what it was when it was read")
+        unwritten = [Unwritten(each, why) for each in writes if (why := self._invalid(each))]  # type: ignore[arg-type]
+        if unwritten and not all(map(is_row, writes)):
+            raise DrsActiveRegionsError(f"{lease.work.key}: {unwritten[0].reason}")
+        written = [write for write in writes if write not in [each.write for each in unwritten]]
+        for write in written:
             self._put(write)
-        self.transactions.append(list(writes))
+        if written:
+            self.transactions.append(written)
+        return unwritten
+
+    def _invalid(self, write: Write) -> str:
+        """Return why DynamoDB would not take a write; empty where it does."""
+        if isinstance(write, UpdateServer) and self._inventory.refuses(write):
+            return "it is filed under another account"
+        return (
+            "Item size has exceeded the maximum allowed size" if stored_bytes(self._item(write)) > LARGEST_ITEM else ""
+        )
+
+    def _item(self, write: Write) -> dict[str, Any]:
+        if isinstance(write, UpdateServer):
+            return self._inventory.updated(write)
+        if isinstance(write, ScopeTelemetry):
+            return to_item(write)
+        return {} if isinstance(write, ForgetScan | ForgetTelemetry) else write.item()
 
     def _put(self, write: Write) -> None:
         if isinstance(write, UpdateServer):

@@ -5,6 +5,7 @@ from botocore.exceptions import ClientError
 from ..domain.accounts import DEFAULT_TENANT, Account, AccountKind, AccountStatus, Membership
 from ..errors import AlreadyExists, NotFound
 from . import dynamodb
+from .stored_records import stored
 
 ACCOUNT = "ACCOUNT"
 STAGING = "STAGING#"
@@ -90,7 +91,8 @@ class AccountsTable:
             NotFound: where it is not registered, or is being removed.
         """
         try:
-            dynamodb.client().put_item(
+            dynamodb.write(
+                "put_item",
                 TableName=self._table,
                 Item=dynamodb.marshal({**account.item(), "record": ACCOUNT}),
                 ConditionExpression="attribute_exists(accountId) AND #status <> :removing",
@@ -105,7 +107,8 @@ class AccountsTable:
     def delete(self, account_id: str, status: AccountStatus) -> None:
         """Take away the account of that `status`; nothing happens where there is none, or it came back meanwhile."""
         try:
-            dynamodb.client().delete_item(
+            dynamodb.write(
+                "delete_item",
                 TableName=self._table,
                 Key=dynamodb.marshal({"accountId": account_id, "record": ACCOUNT}),
                 ConditionExpression="#status = :status",
@@ -118,7 +121,8 @@ class AccountsTable:
 
     def delete_membership(self, account_id: str, staging_account_id: str) -> bool:
         """Take a membership away; False where there was none."""
-        answer = dynamodb.client().delete_item(
+        answer = dynamodb.write(
+            "delete_item",
             TableName=self._table,
             Key=dynamodb.marshal({"accountId": account_id, "record": STAGING + staging_account_id}),
             ReturnValues="ALL_OLD",
@@ -126,11 +130,12 @@ class AccountsTable:
         return "Attributes" in answer
 
     def _account(self, item: dynamodb.Item) -> Account:
-        return Account.of({"tenant": self._default_tenant, **item})
+        return stored(Account, {"tenant": self._default_tenant, **item})
 
     def _create(self, item: dynamodb.Item, exists: str) -> None:
         try:
-            dynamodb.client().put_item(
+            dynamodb.write(
+                "put_item",
                 TableName=self._table,
                 Item=dynamodb.marshal(item),
                 ConditionExpression="attribute_not_exists(accountId)",

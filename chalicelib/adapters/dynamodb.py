@@ -21,6 +21,8 @@ Item = dict[str, Any]
 
 BATCH_GET_LIMIT = 100  # DynamoDB: keys per BatchGetItem
 BATCH_GET_TRIES = 10
+WRITE_TRIES = 8
+TRANSACTION_CONFLICT = "TransactionConflictException"
 
 
 def client() -> Any:
@@ -63,6 +65,29 @@ def batch_get(table: str, keys: Iterable[Item]) -> Iterator[Item]:
     """Yield the items of `keys` that exist, read consistently, in no order."""
     for some in chunks(keys, BATCH_GET_LIMIT):
         yield from _batch_get(table, [marshal(key) for key in some])
+
+
+def write(operation: str, **parameters: Any) -> dict[str, Any]:
+    """Carry out a write of one item (`put_item`, `update_item`, `delete_item`) and return DynamoDB's answer.
+
+    While a transaction is at work on the item, DynamoDB refuses it (DynamoDB API: TransactionConflictException), and
+    botocore does not try that again. Nothing was written then, so that trying again is safe.
+
+    Raises:
+        TableUnavailable: where the item was busy each time.
+        ClientError: any other error.
+    """
+    method = getattr(client(), operation)
+    for pause in pauses(WRITE_TRIES):
+        time.sleep(pause)
+        try:
+            answer: dict[str, Any] = method(**parameters)
+        except ClientError as error:
+            if code(error) != TRANSACTION_CONFLICT:
+                raise
+        else:
+            return answer
+    raise TableUnavailable(f"table {parameters['TableName']}: an item was busy {WRITE_TRIES} times")
 
 
 def chunks(values: Iterable[Any], size: int) -> Iterator[list[Any]]:

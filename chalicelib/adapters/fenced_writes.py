@@ -11,14 +11,22 @@ from botocore.exceptions import ClientError
 
 from ..domain.leases import Lease
 from ..domain.regions import ScanRecord
-from ..domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer, Write
+from ..domain.writes import (
+    ForgetScan,
+    ForgetTelemetry,
+    ScopeTelemetry,
+    Unwritten,
+    UpdateServer,
+    Write,
+    stored_values,
+)
 from ..errors import DrsActiveRegionsError, LeaseLost, RowChanged
 from . import dynamodb
+from .item_sizes import is_row, item_bytes, transactions
 from .pauses import pauses
 from .telemetry_table import to_item
 from .work_state_table import WorkStateTable
 
-ROWS_PER_TRANSACTION = 99  # DynamoDB: 100 actions, one of which is the check of the epoch
 TRIES = 8
 IN_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 """Reasons for a cancelled transaction that may be gone a moment later."""
@@ -34,16 +42,37 @@ class FencedWrites:
         self._telemetry = telemetry
         self._refusals = refusals
 
-    def write(self, lease: Lease, writes: list[Write]) -> None:
-        """Carry out `writes` in order, in transactions of at most 99; the last 99 and fewer in one.
+    def write(self, lease: Lease, writes: list[Write]) -> list[Unwritten]:
+        """Carry out `writes` in order, in as few transactions as hold them; return the rows that cannot be written.
+
+        Such a row is left out (it is too large, say, or another account's); the others are written.
 
         Raises:
             LeaseLost: where a newer epoch has begun; transactions before stand, and the newer epoch sees them.
             RowChanged: where a row has not the hash that its update was made from; transactions before stand.
         """
-        check = self._work_state.epoch_check(lease)
-        for some in dynamodb.chunks(writes, ROWS_PER_TRANSACTION):
-            self._transact(lease, [check, *(self._action(write) for write in some)])
+        batches = transactions((write, self._bytes(write)) for write in writes)
+        return [left_out for batch in batches for left_out in self._write_batch(lease, batch)]
+
+    def _write_batch(self, lease: Lease, batch: list[Write]) -> list[Unwritten]:
+        """Carry out one transaction, and again without what makes it invalid.
+
+        DynamoDB names the action that is too large (reason ValidationError), but not the one whose index key it does
+        not take, nor what makes the whole too large (ValidationException): then the batch is halved.
+        """
+        try:
+            self._transact(lease, [self._work_state.epoch_check(lease), *map(self._action, batch)])
+        except _Invalid as invalid:
+            if not all(map(is_row, batch)):
+                raise DrsActiveRegionsError(f"{lease.work.key}: {invalid}") from invalid
+            culprits = invalid.places or ([0] if len(batch) == 1 else [])
+            if not culprits:
+                half = len(batch) // 2
+                return [*self._write_batch(lease, batch[:half]), *self._write_batch(lease, batch[half:])]
+            left_out = [Unwritten(batch[place], str(invalid)) for place in culprits]  # type: ignore[arg-type]  # rows
+            rest = [write for place, write in enumerate(batch) if place not in culprits]
+            return [*left_out, *(self._write_batch(lease, rest) if rest else [])]
+        return []
 
     def _transact(self, lease: Lease, actions: list[dict[str, Any]]) -> None:
         for pause in pauses(TRIES):
@@ -57,17 +86,28 @@ class FencedWrites:
         try:
             dynamodb.client().transact_write_items(TransactItems=actions)
         except ClientError as error:
+            if dynamodb.code(error) == "ValidationException":
+                raise _Invalid([], str(error)) from error
             if dynamodb.code(error) != "TransactionCanceledException":
                 raise
-            codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+            reasons = error.response.get("CancellationReasons", [])
+            codes = [reason.get("Code") for reason in reasons]
             if codes and codes[0] == "ConditionalCheckFailed":
                 raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over") from None
             if "ConditionalCheckFailed" in codes:
-                raise _refused(actions[codes.index("ConditionalCheckFailed")]["Update"]) from error
+                raise _refused(actions, codes) from error
+            if "ValidationError" in codes:
+                places = [place - 1 for place, one in enumerate(codes) if one == "ValidationError"]
+                raise _Invalid(places, str(reasons[places[0] + 1].get("Message"))) from error
             if IN_PASSING.intersection(codes):
                 return False
             raise
         return True
+
+    def _bytes(self, write: Write) -> int:
+        """Return about how much of a transaction a write takes."""
+        (action,) = self._action(write).values()
+        return item_bytes(action.get("Item") or {**action["Key"], **action.get("ExpressionAttributeValues", {})})
 
     def _action(self, write: Write) -> dict[str, Any]:
         if isinstance(write, UpdateServer):
@@ -91,7 +131,7 @@ class FencedWrites:
             condition = f"({condition}) AND drsHash = :seen"
             values[":seen"] = update.seen_hash
         sets, removes = [], []
-        for number, (name, value) in enumerate({**update.first, **update.values}.items()):
+        for number, (name, value) in enumerate(stored_values(update).items()):
             names[f"#{number}"] = name
             if value is None:
                 removes.append(f"#{number}")
@@ -111,12 +151,22 @@ class FencedWrites:
         }
 
 
-def _refused(update: dict[str, Any]) -> DrsActiveRegionsError:
-    """Return why the condition of a row's update did not hold."""
-    key = dynamodb.unmarshal(update["Key"])
-    if ":seen" in update["ExpressionAttributeValues"]:
-        return RowChanged(f"{key} is not what it was when it was read")
-    return DrsActiveRegionsError(f"{key} is filed under another account")
+class _Invalid(Exception):
+    """A transaction holds what DynamoDB does not take: at `places` among the writes, where it says so."""
+
+    def __init__(self, places: list[int], message: str) -> None:
+        super().__init__(message)
+        self.places = places
+
+
+def _refused(actions: list[dict[str, Any]], codes: list[str | None]) -> Exception:
+    """Return why conditions of rows' updates did not hold: a row changed, or rows are another account's."""
+    places = [place for place, one in enumerate(codes) if one == "ConditionalCheckFailed"]
+    for place in places:
+        update = actions[place]["Update"]
+        if ":seen" in update["ExpressionAttributeValues"]:
+            return RowChanged(f"{dynamodb.unmarshal(update['Key'])} is not what it was when it was read")
+    return _Invalid([place - 1 for place in places], "it is filed under another account")
 
 
 def _put(table: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The table `source-server-inventory`: one row per server. Written through `fenced_writes` only."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from ..domain.scopes import Scope
 from ..domain.servers import InventoryIndex, Page, Partition, Position, ServerRow
 from . import dynamodb
+from .stored_records import stored
 
 INDEX_NAMES = {
     InventoryIndex.SCOPE: "ScopeIndex",
@@ -23,7 +25,7 @@ class InventoryTable:
     def read(self, servers: Iterable[tuple[str, str]]) -> dict[str, ServerRow]:
         """Return the rows of (source server ID, replication region) pairs, read consistently, by ID."""
         keys = [{"sourceServerID": server, "replicationRegion": region} for server, region in servers]
-        rows = map(ServerRow.of, dynamodb.batch_get(self._table, keys))
+        rows = map(partial(stored, ServerRow), dynamodb.batch_get(self._table, keys))
         return {row.source_server_id: row for row in rows}
 
     def of_scope(self, scope: Scope) -> Iterator[ServerRow]:
@@ -35,7 +37,7 @@ class InventoryTable:
             ExpressionAttributeNames={"#scope": "scope"},
             values={":scope": scope.key},
         )
-        return map(ServerRow.of, items)
+        return map(partial(stored, ServerRow), items)
 
     def page(self, partition: Partition, limit: int, after: Position | None) -> Page:
         """Return up to `limit` rows of `partition`, those behind `after`; an index, hence a moment behind."""
@@ -57,7 +59,7 @@ class InventoryTable:
             Limit=limit,
             **({"ExclusiveStartKey": dynamodb.marshal(start)} if start else {}),
         )
-        rows = [ServerRow.of(dynamodb.unmarshal(typed)) for typed in answer["Items"]]
+        rows = [stored(ServerRow, dynamodb.unmarshal(typed)) for typed in answer["Items"]]
         return Page(rows, more="LastEvaluatedKey" in answer)
 
     def of_server(self, source_server_id: str) -> list[ServerRow]:
@@ -68,4 +70,4 @@ class InventoryTable:
             values={":server": source_server_id},
             ConsistentRead=True,
         )
-        return [ServerRow.of(item) for item in items]
+        return [stored(ServerRow, item) for item in items]

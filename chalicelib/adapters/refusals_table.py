@@ -1,8 +1,11 @@
 """The table `staging-refusals`: what is not to be extended now, and why."""
 
+from functools import partial
+
 from ..domain.extension import Refusal
 from ..domain.scopes import Scope
 from . import dynamodb
+from .stored_records import stored
 
 
 class RefusalsTable:
@@ -19,11 +22,12 @@ class RefusalsTable:
             values={":target": target.key},
             ConsistentRead=True,
         )
-        return {refusal.staging_source_server_arn: refusal for refusal in map(Refusal.of, items)}
+        return {refusal.staging_source_server_arn: refusal for refusal in map(partial(stored, Refusal), items)}
 
     def forget(self, target: Scope, arn: str) -> None:
         """Take the refusal of `arn` away; nothing happens where there is none."""
-        dynamodb.client().delete_item(
+        dynamodb.write(
+            "delete_item",
             TableName=self._table,
             Key=dynamodb.marshal({"targetScope": target.key, "stagingSourceServerArn": arn}),
         )

@@ -4,6 +4,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ..domain.regions import RegionStatus
 from . import dynamodb
+from .stored_records import stored
 
 
 class RegionStatusTable:
@@ -19,7 +20,7 @@ class RegionStatusTable:
             TableUnavailable: where the table cannot be read.
         """
         try:
-            rows = [RegionStatus.of(item) for item in dynamodb.scan(TableName=self._table, ConsistentRead=True)]
+            rows = [stored(RegionStatus, item) for item in dynamodb.scan(TableName=self._table, ConsistentRead=True)]
         except (ClientError, BotoCoreError) as error:
             raise dynamodb.unavailable(self._table, error) from error
         return sorted(rows, key=lambda row: row.region)
@@ -27,12 +28,13 @@ class RegionStatusTable:
     def read(self, region: str) -> RegionStatus | None:
         """Return the row of `region`, or None."""
         item = dynamodb.get(self._table, {"region": region})
-        return RegionStatus.of(item) if item else None
+        return stored(RegionStatus, item) if item else None
 
     def delete(self, stored: RegionStatus) -> bool:
         """Take a row away; False where somebody else wrote meanwhile."""
         try:
-            dynamodb.client().delete_item(
+            dynamodb.write(
+                "delete_item",
                 TableName=self._table,
                 Key=dynamodb.marshal({"region": stored.region}),
                 ConditionExpression="version = :seen",
@@ -48,7 +50,8 @@ class RegionStatusTable:
         """Write `status` as the version after `stored`; False where somebody else wrote meanwhile."""
         version = stored.version if stored else 0
         try:
-            dynamodb.client().put_item(
+            dynamodb.write(
+                "put_item",
                 TableName=self._table,
                 Item=dynamodb.marshal(status.model_copy(update={"version": version + 1}).item()),
                 ConditionExpression="version = :seen" if stored else "attribute_not_exists(#region)",

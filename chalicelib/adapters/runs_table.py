@@ -6,6 +6,7 @@ import zlib
 from ..domain.results import Run
 from ..domain.work import WorkId, WorkKind
 from . import dynamodb
+from .stored_records import stored
 
 RUN = "RUN"
 SCOPES = "SCOPES#"
@@ -30,7 +31,7 @@ class RunsTable:
         ]
         for part in (*parts, {"part": RUN, **run.item()}):
             item = {**part, "runId": run.run_id, "expiresAt": run.expires_at}
-            dynamodb.client().put_item(TableName=self._table, Item=dynamodb.marshal(item))
+            dynamodb.write("put_item", TableName=self._table, Item=dynamodb.marshal(item))
 
     def read(self, run_id: str) -> tuple[Run, dict[WorkId, int]] | None:
         """Return a run and what it asked for, or None where there is no such run."""
@@ -42,7 +43,7 @@ class RunsTable:
             ConsistentRead=True,
         ):
             if item["part"] == RUN:
-                run = Run.of(item)
+                run = stored(Run, item)
             else:
                 texts = json.loads(zlib.decompress(item["asked"]))
                 asked.update({WorkId.parse(key): wanted for key, wanted in texts.items()})
@@ -61,4 +62,4 @@ class RunsTable:
             ScanIndexForward=False,
             Limit=limit,
         )
-        return [Run.of(dynamodb.unmarshal(typed)) for typed in answer["Items"]]
+        return [stored(Run, dynamodb.unmarshal(typed)) for typed in answer["Items"]]

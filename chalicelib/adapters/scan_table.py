@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.scopes import Scope
+from ..errors import TableUnavailable
 from . import dynamodb
+from .stored_records import stored
 
 
 class ScanTable:
@@ -45,14 +45,14 @@ def _record(item: dynamodb.Item) -> ScanRecord:
     The scope's next scan writes it anew.
     """
     try:
-        return ScanRecord.of(item)
-    except ValidationError as error:
+        return stored(ScanRecord, item)
+    except TableUnavailable as error:
         count = item.get("serverCount")
         return ScanRecord(
             region=item["region"],
             account_id=item["accountId"],
             state=ScopeState.ERROR,
-            error_message=f"the scan record does not parse: {error.errors()[0]['loc']}",
+            error_message=str(error),
             server_count=count if isinstance(count, int) and count > 0 else 0,
             last_checked=datetime.fromtimestamp(0, UTC),
         )

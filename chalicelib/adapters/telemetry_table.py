@@ -9,6 +9,8 @@ from ..domain.servers import Telemetry
 from ..domain.writes import ScopeTelemetry
 from . import dynamodb
 
+KNOWN_VALUES = len(Telemetry._fields)  # a newer version appends further ones
+
 
 class TelemetryTable:
     """Reads scopes' telemetry, always consistently."""
@@ -40,5 +42,5 @@ def from_item(item: dict[str, Any]) -> ScopeTelemetry:
         scope=Scope.parse(item["scope"]),
         epoch=item["epoch"],
         taken_at=item["takenAt"],
-        servers={source_server_id: Telemetry(*values) for source_server_id, values in servers.items()},
+        servers={source_server_id: Telemetry(*values[:KNOWN_VALUES]) for source_server_id, values in servers.items()},
     )

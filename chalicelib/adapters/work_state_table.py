@@ -15,6 +15,7 @@ from ..domain.texts import message_text
 from ..domain.work import WorkId, WorkKind
 from ..errors import LeaseLost
 from . import dynamodb
+from .stored_records import stored
 
 DUE_INDEX = "DueIndex"
 SHARDS = 4  # per kind: spreads the writes of a tick over partitions of the index
@@ -82,7 +83,9 @@ class WorkStateTable:
             retry_refused=item.get("retryRefused", 0) > item.get("done", 0),
         )
         result = item.get("result")
-        return Taken(lease, WorkResult.of(result) if result else None, item.get("intent", {}), item.get("failures", 0))
+        return Taken(
+            lease, stored(WorkResult, result) if result else None, item.get("intent", {}), item.get("failures", 0)
+        )
 
     def intend(self, lease: Lease, intent: dict[str, list[str]]) -> None:
         """Note what is about to be written outside, so that whoever takes over knows whose doing it was.
@@ -216,7 +219,8 @@ class WorkStateTable:
         condition: str = "",
         names: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        answer = dynamodb.client().update_item(
+        answer = dynamodb.write(
+            "update_item",
             TableName=self._table,
             Key=dynamodb.marshal({"workId": work.key}),
             UpdateExpression=expression,
@@ -260,6 +264,6 @@ def _state(item: dict[str, Any]) -> WorkState:
         epoch=item.get("epoch", 0),
         lease_until=item.get("leaseUntil"),
         next_due_at=item.get("nextDueAt"),
-        result=WorkResult.of(result) if result else None,
+        result=stored(WorkResult, result) if result else None,
         last_error=item.get("lastError"),
     )

@@ -14,7 +14,7 @@ from ..domain.regions import ScopeState
 from ..errors import InvalidRequest
 from ..settings import settings
 from .fields import Region
-from .operation import Operation, Request, routes
+from .operation import Operation, Request, RunsIn, routes
 
 
 class AccountBody(Record):
@@ -280,6 +280,7 @@ OPERATIONS = (
         "Check an account's roles and DRS by region",
         "POST",
         "/accounts/{accountId}/validate",
+        runs_in=RunsIn.ACCOUNT_PROBE,
     ),
     Operation(
         "list_account_regions",

@@ -9,7 +9,7 @@ from ..domain.dead_letters import DeadLetter, DeadLetterQueue
 from ..domain.records import Record
 from ..services.reconciliation import Reconciliation
 from .fields import Region
-from .operation import Operation, Request, routes
+from .operation import Nothing, Operation, Request, RunsIn, routes
 
 MOST_LETTERS = 100  # a call
 
@@ -81,7 +81,14 @@ def _done(task: str, request: Request) -> dict[str, Any]:
 
 OPERATIONS = (
     Operation(
-        "list_dead_letters", LettersRequest, LetterList, list_dead_letters, "Dead letters", "GET", "/dead-letters"
+        "list_dead_letters",
+        LettersRequest,
+        LetterList,
+        list_dead_letters,
+        "Dead letters",
+        "GET",
+        "/dead-letters",
+        runs_in=RunsIn.MAINTENANCE,
     ),
     Operation(
         "redrive_dead_letters",
@@ -92,6 +99,7 @@ OPERATIONS = (
         "POST",
         "/dead-letters/redrive",
         changes=True,
+        runs_in=RunsIn.MAINTENANCE,
     ),
     Operation(
         "reconcile",
@@ -102,6 +110,7 @@ OPERATIONS = (
         "POST",
         "/reconcile",
         changes=True,
+        runs_in=RunsIn.MAINTENANCE,
     ),
 )
 blueprint = routes(OPERATIONS, __name__)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar, get_origin
 
@@ -10,7 +11,7 @@ from pydantic import ConfigDict, ValidationError
 
 from ..domain.records import Record
 from ..errors import DrsActiveRegionsError, InvalidRequest
-from ..observability import logger, observed
+from ..observability import identify, logger, observed
 from .answers import error_body
 
 LARGEST_BODY = 256 * 1024  # bytes; far below API Gateway's 10 MB: the largest request names 1,000 scopes
@@ -29,6 +30,14 @@ class Nothing(Request):
     """An operation that needs nothing."""
 
 
+class RunsIn(StrEnum):
+    """Which function does the work of an operation."""
+
+    ITSELF = "itself"
+    ACCOUNT_PROBE = "account-probe"  # enters customer accounts
+    MAINTENANCE = "maintenance"
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of the product.
@@ -42,7 +51,8 @@ class Operation:
         method: HTTP method; None where there is no route.
         path: route, with `{parameters}` named as the request's fields are outside.
         status: HTTP status of success.
-        changes: whether it changes anything: then it is logged with its caller.
+        changes: whether it changes anything, or causes work.
+        runs_in: which function does its work.
         open: whether it needs no authorisation: then API Gateway answers it by itself (.chalice/resources.yaml), and
             the API function has no route for it, which a stranger could wake it by.
     """
@@ -56,7 +66,18 @@ class Operation:
     path: str | None = None
     status: HTTPStatus = HTTPStatus.OK
     changes: bool = False
+    runs_in: RunsIn = RunsIn.ITSELF
     open: bool = False
+
+    @property
+    def audited(self) -> bool:
+        """Whether who asked for it is put on record: it changes something, or a customer's account is entered."""
+        return self.changes or self.runs_in is RunsIn.ACCOUNT_PROBE
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether reading the product's own tables is all that it takes."""
+        return not self.changes and self.runs_in is RunsIn.ITSELF
 
     def answer(self, values: dict[str, Any], caller: str) -> dict[str, Any]:
         """Carry the operation out and return its answer, as JSON.
@@ -66,7 +87,7 @@ class Operation:
             DrsActiveRegionsError: what stands in the way.
         """
         request = parsed(self.request, values)
-        if self.changes:
+        if self.audited:
             told = {name: "***" if name in SECRETS else value for name, value in values.items()}
             logger.info("audit", operation=self.name, caller=caller, request=told)
         return self.run(request, caller).model_dump(mode="json", by_alias=True)
@@ -102,6 +123,7 @@ def _view(operation: Operation, blueprint: Blueprint) -> Callable[..., Response]
     @observed
     def view(**path: str) -> Response:
         request = blueprint.current_request
+        identify(getattr(request.lambda_context, "aws_request_id", None))
         caller = str((request.context.get("identity") or {}).get("userArn") or "unknown")
         try:
             values = {**_query(operation, request), **_body(operation, request), **path}

@@ -9,7 +9,7 @@ from ..domain.records import Moment, Record
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.servers import DrsFacts, InstanceState, ServerRow
 from ..errors import InvalidRequest
-from ..services.inventory_query import Query
+from ..services.inventory_query import Query, Servers
 from .fields import Hostname, Limit, NextToken, Region, SourceServerId, TagPair
 from .operation import Operation, Request, routes
 
@@ -111,8 +111,16 @@ class TopologyList(Record):
 
 
 def list_servers(request: ListServers, _: str) -> ServerPage:
+    """Return one page of servers, as the inventory has them."""
+    return _page(inventory_query().page(request.query(), request.limit, request.next_token))
+
+
+def query_servers(request: ListServers, _: str) -> ServerPage:
     """Return one page of servers; stale scopes are scanned first, within bounds."""
-    page = inventory_query().page(request.query(), request.limit, request.next_token)
+    return _page(inventory_query().page(request.query(), request.limit, request.next_token, refresh=True))
+
+
+def _page(page: Servers) -> ServerPage:
     return ServerPage(
         servers=[server_body(row) for row in page.rows],
         next_token=page.next_token,
@@ -158,6 +166,16 @@ def _freshness(scan: ScanRecord) -> ScopeFreshness:
 
 OPERATIONS = (
     Operation("list_servers", ListServers, ServerPage, list_servers, "The inventory, by page", "GET", "/servers"),
+    Operation(
+        "query_servers",
+        ListServers,
+        ServerPage,
+        query_servers,
+        "The inventory, by page; what is stale is scanned first",
+        "POST",
+        "/servers/query",
+        changes=True,
+    ),
     Operation("get_server", ServerRequest, ServerDetail, get_server, "One server", "GET", "/servers/{sourceServerId}"),
     Operation(
         "get_failback_topology",

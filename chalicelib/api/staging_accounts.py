@@ -14,7 +14,7 @@ from ..domain.tags import TAG_LIMIT
 from ..domain.work import WorkKind
 from ..services.planning import SyncRequest
 from .fields import TagKey, TagValue, Wait
-from .operation import Operation, Request, routes
+from .operation import Operation, Request, RunsIn, routes
 from .syncs import SyncAnswer, sync_answer
 
 TagRule = Annotated[dict[TagKey, TagValue], Field(max_length=TAG_LIMIT)]
@@ -149,8 +149,9 @@ OPERATIONS = (
         Discovery,
         discover_staging_accounts,
         "Staging accounts that a target extends from, and what discovery cannot see",
-        "GET",
+        "POST",
         "/accounts/{accountId}/staging-accounts/discover",
+        runs_in=RunsIn.ACCOUNT_PROBE,
     ),
     Operation(
         "validate_staging_account",
@@ -160,6 +161,7 @@ OPERATIONS = (
         "Check a staging account against a target: access, trust, EBS key, counts",
         "POST",
         "/staging-accounts/validate",
+        runs_in=RunsIn.ACCOUNT_PROBE,
     ),
     Operation(
         "sync_target_staging_accounts",

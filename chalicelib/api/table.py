@@ -7,3 +7,5 @@ RESOURCES = (health, regions, accounts, staging_accounts, servers, syncs, mainte
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation for resource in RESOURCES for operation in resource.OPERATIONS
 }
+QUESTIONS = {name: operation for name, operation in OPERATIONS.items() if operation.only_reads}
+"""What can be asked without a permission to write anything or to enter any account."""

@@ -1,6 +1,9 @@
 """The history of one server's record: what happened to it since it was first seen (R13)."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from .records import Moment, Record
 
@@ -22,7 +25,7 @@ class Event(Record):
     """One thing that happened to a record, and when: as DRS says, or when a scan noticed it."""
 
     at: Moment
-    kind: EventKind
+    kind: Annotated[EventKind | str, Field(union_mode="left_to_right")]  # a newer version's stays as it is
     detail: str | None = None
 
 

@@ -1,7 +1,7 @@
 """What a scan writes: the update of a changed row, the tombstone of one that is gone, the versions of the record."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -11,10 +11,11 @@ from .history import Event, EventKind, trimmed
 from .leases import Lease
 from .records import iso
 from .regions import ScanRecord
+from .results import Problem
 from .scopes import Scope
 from .servers import DISCONNECTED, EXTENDED, DrsFacts, Ec2Facts, InstanceState, ServerRow, Telemetry
 from .topology import Topology
-from .writes import UpdateServer, Write
+from .writes import Unwritten, UpdateServer, Write
 
 
 class DiscoveredServer(NamedTuple):
@@ -146,3 +147,22 @@ def version(lease: Lease, previous: ScanRecord | None, name: str, changed: bool,
     if changed or not state.complete or previous is None:
         return lease.epoch
     return int(getattr(previous, name))
+
+
+def not_stored(unwritten: Unwritten) -> Problem:
+    """Return the problem of a row that could not be written."""
+    write = unwritten.write
+    subject = write.source_server_id if isinstance(write, UpdateServer) else write.staging_source_server_arn
+    return Problem(subject=subject, code="NOT_STORED", message=unwritten.reason)
+
+
+def to_be_written_again(
+    unwritten: Iterable[Unwritten], listed: Mapping[str, Telemetry], known: Mapping[str, Telemetry]
+) -> dict[str, Telemetry]:
+    """Return the entries with which the next scan tries the rows again that could not be written.
+
+    One that is listed has no hashes, so that it differs; one that is gone stays among the servers that are known.
+    """
+    servers = {one.write.source_server_id for one in unwritten if isinstance(one.write, UpdateServer)}
+    changed = {server: listed[server]._replace(drs_hash="", ec2_hash="") for server in servers & listed.keys()}
+    return changed | {server: known[server] for server in servers & known.keys() - listed.keys()}

@@ -186,7 +186,7 @@ def drs_facts(wire: Mapping[str, Any], scope: Scope) -> DrsFacts:
     launch = ((wire.get("lifeCycle") or {}).get("lastLaunch") or {}).get("initiated") or {}
     return DrsFacts(
         arn=wire["arn"],
-        hostname=hints.get("hostname"),
+        hostname=hints.get("hostname") or None,
         fqdn=hints.get("fqdn"),
         replication_state=replication.get("dataReplicationState", "UNKNOWN"),
         replication_direction=wire.get("replicationDirection", "FAILOVER"),
@@ -201,7 +201,7 @@ def drs_facts(wire: Mapping[str, Any], scope: Scope) -> DrsFacts:
         staging_status=staging.get("status", NOT_EXTENDED),
         staging_error=staging.get("errorMessage"),
         staging_source_server_arn=staging.get("stagingSourceServerArn"),
-        source_account_id=origin.get("originAccountID"),
+        source_account_id=origin.get("originAccountID") or None,
         source_region=origin.get("originRegion"),
         source_availability_zone=origin.get("originAvailabilityZone"),
         source_instance_id=hints.get("awsInstanceID"),

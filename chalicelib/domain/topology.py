@@ -4,7 +4,9 @@ Each value carries where and when it was learnt. What is known is never overwrit
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from .records import Moment, Record
 
@@ -21,7 +23,7 @@ class Learnt(Record):
     """One value with its provenance."""
 
     value: Any = None
-    source: Source
+    source: Annotated[Source | str, Field(union_mode="left_to_right")]  # a newer version's stays as it is
     learnt_at: Moment
 
 

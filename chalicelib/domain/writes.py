@@ -43,4 +43,21 @@ class ForgetTelemetry(NamedTuple):
     scope: Scope
 
 
+INDEX_KEYS = ("scope", "stagingAccountId", "sourceAccountId", "hostname")
+"""Attributes of a row that an index is keyed by: DynamoDB refuses them empty, so that they are absent instead."""
+
+
+def stored_values(update: UpdateServer) -> dict[str, Any]:
+    """Return every attribute that an update sets; None for one that it removes: an index key is never empty."""
+    given = {**update.first, **update.values}
+    return {name: None if name in INDEX_KEYS and value == "" else value for name, value in given.items()}
+
+
 Write = UpdateServer | ScopeTelemetry | ScanRecord | Refusal | ForgetScan | ForgetTelemetry
+
+
+class Unwritten(NamedTuple):
+    """A row that could not be written, and why; the others of its call were."""
+
+    write: UpdateServer | Refusal
+    reason: str

@@ -75,7 +75,7 @@ class Servers(NamedTuple):
 
 
 class InventoryQuery:
-    """Answers queries from the inventory; what is stale is scanned first, within bounds."""
+    """Answers queries from the inventory; what is stale is scanned first, within bounds, where that is wanted."""
 
     def __init__(
         self,
@@ -97,8 +97,14 @@ class InventoryQuery:
         self._clock = clock
         self._freshness_limit = freshness_limit
 
-    def page(self, query: Query, limit: int, token: str | None = None) -> Servers:
+    def page(self, query: Query, limit: int, token: str | None = None, *, refresh: bool = False) -> Servers:
         """Return up to `limit` living servers that `query` asks for, by region, account and ID.
+
+        Args:
+            query: which.
+            limit: 1 to 200.
+            token: where the page begins; None: at the beginning.
+            refresh: whether to have stale scopes scanned first. That is work; reading alone changes nothing.
 
         Raises:
             InvalidRequest: where limit or token do not fit.
@@ -109,7 +115,7 @@ class InventoryQuery:
         cursor = cursor_of(token, query)
         page = self._read(query, limit, cursor)
         stale = [scan for scan in page.scans if not self.is_fresh([scan])]
-        if stale and self._refresher.refresh(stale):
+        if refresh and stale and self._refresher.refresh(stale):
             page = self._read(query, limit, cursor)
         logger.info(f"Retrieved {len(page.rows)} servers from inventory database")
         return page

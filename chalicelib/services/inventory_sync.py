@@ -133,7 +133,8 @@ class InventorySync:
         ]
         gone = sorted(found.gone)
         burials = [write for server in gone for write in server_changes.burial(scope, rows.get(server), now)]
-        self._writer.write(lease, [*updates, *burials])
+        unwritten = self._writer.write(lease, [*updates, *burials])
+        problems += [server_changes.not_stored(one) for one in unwritten]
 
         touched = found.new | found.changed
         tags_changed = any(server_changes.calls_for_tags(differing[name], rows.get(name)) for name in touched)
@@ -147,6 +148,7 @@ class InventorySync:
         )
         for server, seen in topologies.items():
             entries[server] = entries[server]._replace(topology_complete=seen.complete)
+        entries |= server_changes.to_be_written_again(unwritten, entries, state.servers)
         self._writer.write(lease, [ScopeTelemetry(scope, lease.epoch, iso(now), entries), record])
         counts = {"servers": len(entries), "new": len(found.new), "changed": len(updates), "removed": len(found.gone)}
         return record, problems, counts

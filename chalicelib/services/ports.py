@@ -12,7 +12,7 @@ from ..domain.results import Run
 from ..domain.scopes import Scope
 from ..domain.servers import Page, Partition, Position, ServerRow
 from ..domain.work import WorkId, WorkKind, WorkMessage
-from ..domain.writes import ScopeTelemetry, Write
+from ..domain.writes import ScopeTelemetry, Unwritten, Write
 
 
 class Clock(Protocol):
@@ -102,7 +102,7 @@ class Runs(Protocol):
 class Writer(Protocol):
     """Writes under a lease's epoch."""
 
-    def write(self, lease: Lease, writes: list[Write]) -> None: ...
+    def write(self, lease: Lease, writes: list[Write]) -> list[Unwritten]: ...
 
 
 class Queue(Protocol):

@@ -7,6 +7,7 @@ from ..domain.leases import Lease
 from ..domain.scopes import Scope
 from ..domain.server_changes import tombstone
 from ..domain.writes import ForgetScan, ForgetTelemetry
+from ..errors import DrsActiveRegionsError
 from .ports import Accounts, DrsRegions, Inventory, Scans, Telemetries, Writer
 
 
@@ -41,7 +42,8 @@ class ScopeRemoval:
         servers = listed | (latest.servers.keys() if latest else set())
         rows = self._inventory.read((server, scope.region) for server in servers)
         burials = [write for server in sorted(rows) for write in tombstone(scope, rows[server], now)]
-        self._writer.write(lease, burials)
+        if unwritten := self._writer.write(lease, burials):
+            raise DrsActiveRegionsError(f"{scope.key}: {len(unwritten)} rows cannot be buried: {unwritten[0].reason}")
         self._writer.write(lease, [ForgetTelemetry(scope), ForgetScan(scope)])
         if account is not None:
             regions = self._drs_regions(account.partition)

@@ -18,6 +18,7 @@ from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.results import Problem, WorkResult
 from ..domain.scopes import Scope
+from ..domain.server_changes import not_stored
 from ..domain.servers import ServerRow, content_hash
 from ..domain.tag_plan import ServerTags, plan_tags
 from ..domain.texts import fitting, json_bytes
@@ -131,15 +132,17 @@ class TagSync:
             change = _Change(self._drs, account, lease.work.scope.region, lambda: self._clock() > lease.stop_at)
             with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
                 errors = list(pool.map(change, some))
-            self._record(lease, some, errors)
+            errors = self._record(lease, some, errors)
             failures += [(plan.row, error) for plan, error in zip(some, errors, strict=True) if error is not None]
             if any(isinstance(error, SCOPE_WIDE) for error in errors):
                 why = not_tried("the servers before it were refused")
                 return failures + [(plan.row, why) for plan in left]
         return failures
 
-    def _record(self, lease: Lease, plans: list[ServerTags], errors: list[ServiceError | None]) -> None:
-        """Write down the tags that were written, and ownership where they may have been.
+    def _record(
+        self, lease: Lease, plans: list[ServerTags], errors: list[ServiceError | None]
+    ) -> list[ServiceError | None]:
+        """Write down the tags that were written, and ownership where they may have been; return what failed now.
 
         Where a scan has written a row meanwhile, what it says stands and only ownership is written: that scan, or the
         next one, sees the tags as DRS has them.
@@ -153,10 +156,12 @@ class TagSync:
             if error is not None and not isinstance(error, WITHOUT_EFFECT)
         ]
         try:
-            self._writer.write(lease, [*(_recorded(plan, scope, now) for plan in made), *unclear])
+            unwritten = self._writer.write(lease, [*(_recorded(plan, scope, now) for plan in made), *unclear])
         except RowChanged:
             owned = [_owned(plan.row, set(plan.change.managed), scope, now) for plan in made]
-            self._writer.write(lease, [*owned, *unclear])
+            unwritten = self._writer.write(lease, [*owned, *unclear])
+        missing = {problem.subject: problem for problem in map(not_stored, unwritten)}
+        return [error or _not_stored(missing.get(plan.row.source_server_id)) for plan, error in ended]
 
     def _settle(self, taken: Taken, rows: list[ServerRow]) -> list[ServerRow]:
         """Return `rows` with what a run that died was about to write among their managed keys, and record it."""
@@ -255,6 +260,10 @@ def _recorded(plan: ServerTags, scope: Scope, now: datetime) -> Write:
         "lastUpdated": iso(now),
     }
     return UpdateServer(plan.row.source_server_id, scope, values, seen_hash=plan.row.drs_hash)
+
+
+def _not_stored(problem: Problem | None) -> ServiceError | None:
+    return ServiceError(problem.message, problem.code) if problem else None
 
 
 def _problem(row: ServerRow, error: ServiceError) -> Problem:

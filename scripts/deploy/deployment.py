@@ -24,13 +24,13 @@ class Before:
     """A stack as it was before a deployment: what there is to go back to.
 
     Attributes:
-        template_url: its template, in the bucket.
+        template: its template.
         parameters: their values.
         code: Lambda's `CodeSha256` by function, which is not the template's after `--lambda-only`.
         dead_letters: messages in the queues of failures.
     """
 
-    template_url: str
+    template: str
     parameters: dict[str, str]
     code: dict[str, str]
     dead_letters: dict[str, int]
@@ -51,7 +51,8 @@ class Deployment:
     ) -> None:
         self._session = session
         self._stack = Stack(session.client("cloudformation"), stack_name, poll_seconds)
-        self._artifacts = Artifacts(session.client("s3"), bucket, stack_name)
+        self._account: str = session.client("sts").get_caller_identity()["Account"]
+        self._artifacts = Artifacts(session.client("s3"), bucket, stack_name, self._account)
         self._functions = Functions(session.client("lambda"))
         self._smoke = Smoke(session, self._stack, patience_seconds)
         self._display = display
@@ -60,12 +61,11 @@ class Deployment:
         """Show whose stack it is, and make sure that it can be deployed to.
 
         Raises:
-            DeployError: the bucket is not there, or the stack in no state for it.
+            DeployError: the bucket is not as it has to be, or the stack in no state for it.
         """
-        account = self._session.client("sts").get_caller_identity()["Account"]
         status = self._stack.status
         self._display.step(
-            f"stack {self._stack.name} in account {account}, {self._session.region_name}: {status or 'new'}"
+            f"stack {self._stack.name} in account {self._account}, {self._session.region_name}: {status or 'new'}"
         )
         self._artifacts.check()
         action_for(self._stack.name, status)
@@ -95,10 +95,10 @@ class Deployment:
         """
         action = action_for(self._stack.name, self._stack.status)
         before = self._before() if action is Action.UPDATE else None
-        code_uri = self._artifacts.put_code(release.code)
+        code_uri = self._artifacts.put_code(release.code).for_sam
         template = release.template(code_uri, locked=action is Action.UPDATE)
         wanted = self._parameters(release, parameters)
-        change_set = self._stack.propose(action, self._artifacts.put_template(template), wanted)
+        change_set = self._propose(action, template, wanted)
         if change_set is None:
             self._display.line("the stack is as the release wants it")
             if set(self._functions.running(self._function_names()).values()) != {release.code_sha256}:
@@ -139,7 +139,7 @@ class Deployment:
         for uri in self._artifacts.missing(template):
             self._display.warn(f"{uri} is gone: a failed deployment could not go back to the code that is deployed now")
         return Before(
-            self._artifacts.put_template(template),
+            template,
             self._stack.parameters,
             self._functions.running(self._function_names()),
             self._smoke.dead_letters(),
@@ -155,6 +155,18 @@ class Deployment:
             raise DeployError(f"no such parameter: {', '.join(unknown)}; there are: {known}")
         kept = self._stack.parameters.keys() & release.parameters
         return {**dict.fromkeys(sorted(kept)), **wanted}
+
+    def _propose(self, action: Action, template: str, parameters: Mapping[str, str | None]) -> ChangeSet | None:
+        """Make a change set of `template`, and make sure that it is of this one and not of what the bucket held then.
+
+        Raises:
+            DeployError: CloudFormation refused it, or read another template.
+        """
+        change_set = self._stack.propose(action, self._artifacts.put_template(template), parameters)
+        if change_set is not None and not _same(self._stack.proposed_template(change_set), template):
+            self._stack.discard(change_set)
+            raise DeployError("CloudFormation read another template than was uploaded; who else writes to the bucket?")
+        return change_set
 
     @staticmethod
     def _agree(ask: Ask, question: str) -> None:
@@ -201,7 +213,7 @@ class Deployment:
                 )
                 continue
             self._display.step(f"replacing the code of {len(names)} functions")
-            self._functions.replace_code(names, place)
+            self._functions.replace_code(names, place.for_lambda)
 
     def _finish_or_go_back(self, code_sha256: str, before: Before | None) -> None:
         """Let every function run the release's code (the stack leaves what --lambda-only replaced), and try it."""
@@ -224,7 +236,7 @@ class Deployment:
     def _go_back(self, before: Before) -> None:
         self._display.step("going back to the previous version")
         parameters: dict[str, str | None] = dict(before.parameters)
-        change_set = self._stack.propose(Action.UPDATE, before.template_url, parameters)
+        change_set = self._propose(Action.UPDATE, before.template, parameters)
         if change_set is not None:
             self._execute(change_set)
         self._run_code(before.code)
@@ -247,9 +259,17 @@ class Deployment:
     def _lock_tables(self, template: str) -> None:
         self._display.step("locking the tables against deletion")
         parameters: dict[str, str | None] = dict(self._stack.parameters)
-        change_set = self._stack.propose(Action.UPDATE, self._artifacts.put_template(template), parameters)
+        change_set = self._propose(Action.UPDATE, template, parameters)
         if change_set is not None:
             self._execute(change_set)
+
+
+def _same(one: str, other: str) -> bool:
+    """Return whether two templates say the same; CloudFormation returns JSON in its own format."""
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return one.strip() == other.strip()
 
 
 def _only_code_differs(deployed: str, release: Release) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,11 @@ class Release:
         """The names of the template's parameters."""
         return set(self.source.get("Parameters", {}))
 
-    def template(self, code_uri: str, *, locked: bool) -> str:
+    def template(self, code_uri: str | Mapping[str, str], *, locked: bool) -> str:
         """Return the template with the code's place in it.
 
         Args:
-            code_uri: `s3://bucket/key` of the code.
+            code_uri: where the code is, as SAM's `CodeUri`: `s3://bucket/key`, or bucket, key and version.
             locked: with deletion protection of the tables, where the stage has it. A stack is made without and locked
                 afterwards, because CloudFormation could not remove locked tables if making the stack failed.
         """
@@ -109,10 +110,10 @@ def differs_in_code_only(deployed: Template, released: Template) -> bool:
     return _with_code(deployed, CODE_REFERENCE) == _with_code(released, CODE_REFERENCE)
 
 
-def _with_code(template: Template, uri: str) -> Template:
+def _with_code(template: Template, uri: str | Mapping[str, str]) -> Template:
     changed = copy.deepcopy(template)
     for function in _functions(changed):
-        function["Properties"]["CodeUri"] = uri
+        function["Properties"]["CodeUri"] = uri if isinstance(uri, str) else dict(uri)
     return changed
 
 

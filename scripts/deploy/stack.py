@@ -123,9 +123,11 @@ class Stack:
     @property
     def template(self) -> str:
         """Its template as it was sent."""
-        body = self._client.get_template(StackName=self.name, TemplateStage="Original")["TemplateBody"]
-        # boto3 parses JSON templates, and only these
-        return body if isinstance(body, str) else json.dumps(body, indent=1)
+        return self._original(StackName=self.name)
+
+    def proposed_template(self, change_set: ChangeSet) -> str:
+        """Return the template that a change set was made of."""
+        return self._original(ChangeSetName=change_set.arn)
 
     def resources(self, kind: str) -> dict[str, str]:
         """Return the physical names of its resources of a type, by logical name."""
@@ -211,6 +213,11 @@ class Stack:
         raise DeployError(
             f"stack {self.name} is still at work after {LONGEST_SECONDS / 60:.0f} minutes: look at it there"
         )
+
+    def _original(self, **which: str) -> str:
+        body = self._client.get_template(**which, TemplateStage="Original")["TemplateBody"]
+        # boto3 parses JSON templates, and only these
+        return body if isinstance(body, str) else json.dumps(body, indent=1)
 
     def _describe(self) -> dict[str, Any] | None:
         try:

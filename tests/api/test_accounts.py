@@ -21,7 +21,7 @@ ACCOUNT_ROUTES = [
     ("GET", "/staging-accounts"),
     ("POST", "/staging-accounts"),
     ("DELETE", "/staging-accounts/333333333333"),
-    ("GET", "/staging-accounts/discover"),
+    ("POST", "/staging-accounts/discover"),
     ("POST", "/staging-accounts/sync"),
 ]
 

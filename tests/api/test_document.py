@@ -149,7 +149,5 @@ def test_only_the_seed_s_names_have_no_route():
 
 
 def test_what_changes_something_is_logged_and_what_does_not_is_not():
-    """Probes are POST because they take long; they change nothing."""
-    probing = {"validate_account", "validate_staging_account"}
-    changing = {one.name for one in ROUTED if one.method != "GET"} - probing
-    assert {name for name, one in OPERATIONS.items() if one.changes} == changing | SEEDS_NAMES
+    assert {one.name for one in ROUTED if one.audited} == {one.name for one in ROUTED if one.method != "GET"}
+    assert {name for name, one in OPERATIONS.items() if one.audited and one not in ROUTED} == SEEDS_NAMES

@@ -31,11 +31,11 @@ ages = st.integers(0, 3 * FRESH_SECONDS)
 
 
 @contextmanager
-def api_of(world):
-    """The operations of the API, wired to a world."""
+def api_of(world, operation="list_servers"):
+    """An operation of the API, wired to a world."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api, "inventory_query", lambda: world.query)
-        yield lambda **values: OPERATIONS["list_servers"].answer(values, "test")
+        yield lambda **values: OPERATIONS[operation].answer(values, "test")
 
 
 def values_of(query):
@@ -96,7 +96,7 @@ def test_property_4_stale_scopes_are_asked_for_within_bounds_and_marked_with_the
         stale |= {scope} if age > FRESH_SECONDS else set()
         worth |= {scope} if age > FRESH_SECONDS and seen > 60 else set()
     world.clock.advance(now)
-    with api_of(world) as ask:
+    with api_of(world, "query_servers") as ask:
         page = ask(region=REGION)
 
     asked = world.queue.works()
@@ -230,7 +230,7 @@ def test_property_10_a_fallback_brings_the_inventory_up_to_date_before_it_answer
         apply(world, change, number)
     world.clock.advance(age)
     with_workers(world)
-    with api_of(world) as ask:
+    with api_of(world, "query_servers") as ask:
         page = ask(accountId=TARGET, region=REGION)
 
     expected = truth(world)
@@ -253,7 +253,7 @@ def test_property_10_a_fallback_that_fails_answers_with_what_is_known_and_says_w
     world.clock.advance(age)
     world.fault("drs:DescribeSourceServers", AccessDenied("the reader role is gone", "AccessDenied"))
     with_workers(world)
-    with api_of(world) as ask:
+    with api_of(world, "query_servers") as ask:
         page = ask(accountId=TARGET, region=REGION)
 
     assert world.snapshot()["rows"] == rows

@@ -121,7 +121,7 @@ def test_discovery_finds_where_extensions_come_from_and_says_what_it_cannot_see(
     for server in read_truth(deployed.cloud).servers():
         if server.place[0] == target and server.extends:
             expected.setdefault(server.extends.split(":")[4], []).append(server.place[1])
-    found = api.get(f"accounts/{target}/staging-accounts/discover")
+    found = api.post(f"accounts/{target}/staging-accounts/discover")
 
     assert {one["stagingAccountId"]: one["extendedServers"] for one in found["stagingAccounts"]} == {
         account_id: len(regions) for account_id, regions in expected.items()
@@ -138,7 +138,7 @@ def test_discovery_finds_a_staging_account_that_is_no_member(api, customers, reg
     customers.plant(target.account_id, REGION, 1, hostname="", extendedFrom=arn)
     register(target)
     scan(target)
-    assert api.get(f"{members_of(target)}/discover")["stagingAccounts"] == [
+    assert api.post(f"{members_of(target)}/discover")["stagingAccounts"] == [
         {
             "stagingAccountId": staging.account_id,
             "regions": [REGION],
@@ -155,7 +155,7 @@ def test_discovery_names_the_regions_in_which_it_could_not_look(api, stack, cust
     stack.fault(
         service="drs", operation="ListStagingAccounts", account=target.account_id, error="AccessDeniedException"
     )
-    found = api.get(f"{members_of(target)}/discover")
+    found = api.post(f"{members_of(target)}/discover")
     assert [line for line in found["notSeen"] if line.startswith(f"{REGION}: ")]
 
 

@@ -7,13 +7,14 @@ two rows, so that a worker can die between them, the stream of scan records, and
 from itertools import count
 from typing import Any
 
+from chalicelib.adapters.dynamodb import chunks
 from chalicelib.domain.accounts import Account
 from chalicelib.domain.dead_letters import DeadLetterQueue
 from chalicelib.domain.leases import Lease, Outcome, Taken
 from chalicelib.domain.regions import RegionStatus, ScanRecord
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
-from chalicelib.domain.writes import UpdateServer, Write
+from chalicelib.domain.writes import Unwritten, UpdateServer, Write
 
 from ..factories import REGION, SECOND
 from ..fakes import (
@@ -143,15 +144,18 @@ class WatchedWriter(FakeWriter):
         self._ledger = ledger
         self._switchboard = switchboard
 
-    def write(self, lease: Lease, writes: list[Write]) -> None:
-        for start in range(0, len(writes), ROWS_PER_TRANSACTION):
-            some = writes[start : start + ROWS_PER_TRANSACTION]
-            self._switchboard.call("writer.transact", self._transact, (lease, some), {})
+    def write(self, lease: Lease, writes: list[Write]) -> list[Unwritten]:
+        return [
+            left_out
+            for batch in chunks(writes, ROWS_PER_TRANSACTION)
+            for left_out in self._switchboard.call("writer.transact", self._transact, (lease, batch), {})
+        ]
 
-    def _transact(self, lease: Lease, writes: list[Write]) -> None:
-        super()._transact(lease, writes)
+    def _transact(self, lease: Lease, writes: list[Write]) -> list[Unwritten]:
+        unwritten = super()._transact(lease, writes)
         self.transactions.clear()
         self._ledger.wrote(lease)
+        return unwritten
 
 
 class ChaosDrs(FakeDrs):

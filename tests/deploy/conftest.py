@@ -10,7 +10,7 @@ from sandbox.cloud.testing import running_cloud
 from scripts.deploy.deployment import Deployment
 from scripts.deploy.display import Display
 
-from .releases import BUCKET
+from .releases import BUCKET, make_bucket
 
 
 def pytest_collection_modifyitems(items):
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory):
     with running_cloud(tmp_path_factory.mktemp("deploy")) as running:
-        running.hub().client("s3").create_bucket(Bucket=BUCKET)
+        make_bucket(running.hub().client("s3"), BUCKET)
         yield running
 
 

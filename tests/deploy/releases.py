@@ -2,16 +2,32 @@
 
 import copy
 import io
+import json
 import zipfile
 from dataclasses import replace
 
 import yaml
+from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.cloud.packaging import REPO, AppSource, build
 from scripts.deploy.release import Release, reproducible
 
 BUCKET = "deployments"
 PACKAGES = REPO / "sandbox" / ".state" / "packages"
+
+
+def make_bucket(s3, name):
+    """Make a bucket as `infra/deployment-bucket.yaml` makes it."""
+    template = yaml_parse((REPO / "infra" / "deployment-bucket.yaml").read_text())["Resources"]
+    settings = template["Bucket"]["Properties"]
+    [statement] = template["Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    arn = f"arn:aws:s3:::{name}"
+    assert statement["Resource"] == [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}]
+    policy = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": [arn, f"{arn}/*"]}]}
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=settings["VersioningConfiguration"])
+    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=settings["PublicAccessBlockConfiguration"])
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
 
 
 def this_release(stage):

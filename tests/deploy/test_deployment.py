@@ -14,7 +14,7 @@ from scripts.deploy.functions import FUNCTION
 from scripts.deploy.smoke import RULE, Smoke
 from scripts.deploy.stack import Stack
 
-from .releases import this_release, with_broken_api, with_file, with_resources
+from .releases import BUCKET, this_release, with_broken_api, with_file, with_resources
 
 STAGE = "prod"
 NAME = f"drs-active-regions-{STAGE}"
@@ -200,6 +200,33 @@ def test_a_declined_update_changes_nothing(deployed, cloud, release):
     assert updated(cloud) == before
     change_sets = cloud.hub().client("cloudformation").list_change_sets(StackName=NAME)["Summaries"]
     assert not [change_set for change_set in change_sets if change_set["ExecutionStatus"] == "AVAILABLE"]
+
+
+def test_code_is_pinned_to_the_version_that_was_uploaded(update, second, cloud, stack):
+    resources = json.loads(stack.template)["Resources"].values()
+    [uri] = {
+        json.dumps(one["Properties"]["CodeUri"]) for one in resources if one["Type"].endswith("Serverless::Function")
+    }
+    place = json.loads(uri)
+    which = {"Bucket": place["Bucket"], "Key": place["Key"], "VersionId": place["Version"]}
+    assert cloud.hub().client("s3").get_object(**which)["Body"].read() == second.code
+
+
+def test_a_template_that_somebody_changed_on_its_way_is_not_executed(deployed, cloud, release):
+    before, deployment = updated(cloud), deployed.deployment()
+    s3 = cloud.hub().client("s3")
+
+    def overwrite(params, **_):
+        key = params["TemplateURL"].partition(f"/{BUCKET}/")[2]
+        changed = with_resources(
+            release, lambda resources: resources["InventoryWork"]["Properties"].update(DelaySeconds=9)
+        )
+        s3.put_object(Bucket=BUCKET, Key=key, Body=changed.template("s3://bucket/code.zip", locked=True).encode())
+
+    deployment._stack._client.meta.events.register("provide-client-params.cloudformation.CreateChangeSet", overwrite)
+    with pytest.raises(DeployError, match="another template than was uploaded"):
+        deployment.deploy(release, {}, lambda _: True)
+    assert updated(cloud) == before
 
 
 def test_an_unknown_parameter_is_refused_by_name(deployed, release):

@@ -12,7 +12,7 @@ from sandbox.cloud.packaging import REPO
 CONFIG = json.loads((REPO / ".chalice" / "config.json").read_text())
 STAGE = CONFIG["stages"]["dev"]
 EVENT_TYPES = ("SQS", "DynamoDB", "Schedule")
-WITHOUT_EVENT = {"APIHandler", "Operations", "AccountProbe", "Maintenance"}
+WITHOUT_EVENT = {"APIHandler", "Operations", "OperationsRead", "AccountProbe", "Maintenance"}
 """Woken by API Gateway or invoked directly."""
 
 
@@ -74,8 +74,12 @@ def test_names_come_from_project_and_stage(functions):
 
 
 def test_logs_of_every_function_are_kept_for_a_while(functions, resources):
-    kept = resources("AWS::Logs::LogGroup").values()
-    assert all(group["RetentionInDays"] == CONFIG["log_retention_in_days"] for group in kept)
+    groups = resources("AWS::Logs::LogGroup")
+    kept = groups.values()
+    audited = {"ApiHandlerLogGroup", "OperationsLogGroup", "AccountProbeLogGroup", "MaintenanceLogGroup"}
+    for name, group in groups.items():
+        days = "AuditRetentionDays" if name in audited else "LogRetentionDays"
+        assert group["RetentionInDays"] == {"Ref": days}, name
     names = {group["LogGroupName"]["Fn::Sub"] for group in kept}
     for logical_name, function in functions.items():
         assert names & {f"/aws/lambda/${{{logical_name}}}", f"/aws/lambda/{name_of(function)}"}, logical_name

@@ -19,6 +19,7 @@ CHANGES_CUSTOMERS = {"TagsWorker", "StagingWorker"}
 ONLY_READ_THE_INVENTORY = {
     "APIHandler",
     "Operations",
+    "OperationsRead",
     "InventorySchedule",
     "TagsSchedule",
     "StagingSchedule",
@@ -225,3 +226,24 @@ def test_no_arn_is_written_by_hand():
 def test_no_account_is_written_by_hand():
     for path in [*FILES, REPO / ".chalice" / "resources.yaml", *(REPO / "infra").glob("*.y*ml")]:
         assert not ACCOUNT_BY_HAND.search(path.read_text()), path.name
+
+
+def test_who_answers_questions_may_write_nothing():
+    allowed = {
+        action for one in statements_of(REPO / ".chalice" / "policy-operations-read.json") for action in one["Action"]
+    }
+    beyond_reading = {action for action in allowed if not re.search(r":(Get|BatchGet|Query|Scan)", action)}
+    assert beyond_reading == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    }
+
+
+def test_viewers_and_operators_may_not_invoke_what_stands_behind_the_api(resources):
+    policies = resources("AWS::IAM::ManagedPolicy")
+    for name in ("ViewerPolicy", "OperatorPolicy"):
+        [denied] = [one for one in policies[name]["PolicyDocument"]["Statement"] if one["Effect"] == "Deny"]
+        assert {"Fn::GetAtt": ["APIHandler", "Arn"]} in denied["Resource"], name
+        assert "lambda:InvokeFunction" in denied["Action"]

@@ -1,8 +1,10 @@
 """What the product logs and measures."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from chalicelib.observability import logger, metrics
 
@@ -24,6 +26,10 @@ class Observed:
 
     def lines(self, level: int = logging.DEBUG) -> list[str]:
         return [record.getMessage() for record in self._records if record.levelno >= level]
+
+    def structured(self) -> list[dict[str, Any]]:
+        """Return every line as it is written, with the keys that all lines carry."""
+        return [json.loads(logger.registered_formatter.format(record)) for record in self._records]
 
     def metric(self, name: str) -> float:
         """The sum of a metric that was not written out yet."""

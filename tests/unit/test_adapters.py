@@ -17,6 +17,7 @@ from chalicelib.adapters.ec2 import FILTER_LIMIT, Ec2Reader
 from chalicelib.adapters.pacing import paced
 from chalicelib.adapters.services import translated
 from chalicelib.adapters.sessions import CLIENTS_KEPT, CustomerSessions, Purpose, hub_client
+from chalicelib.adapters.stored_records import NEWER
 from chalicelib.domain.accounts import Access, AccountKind
 from chalicelib.domain.leases import DueWork
 from chalicelib.domain.servers import Telemetry
@@ -410,24 +411,45 @@ class TestDynamoDb:
         assert bootstrap.inventory().read([("s-1", REGION)])
         assert len(attempts) == 3
 
-    @pytest.mark.parametrize(
-        ("error", "expected"),
-        [
-            (("ConditionalCheckFailed", "None"), LeaseLost),
-            (("None", "ConditionalCheckFailed"), DrsActiveRegionsError),
-            (("None", "ValidationError"), ClientError),
-        ],
-    )
-    def test_a_transaction_that_is_cancelled_is_told_by_its_reasons(self, deployed, monkeypatch, error, expected):
+    def test_a_transaction_whose_epoch_is_over_is_told_by_its_reasons(self, cancelling):
+        with pytest.raises(LeaseLost):
+            cancelling("ConditionalCheckFailed", "None")([row_update()])
+
+    @pytest.mark.parametrize("code", ["ConditionalCheckFailed", "ValidationError"])
+    def test_a_row_that_cancels_its_transaction_is_left_out(self, cancelling, code):
+        (unwritten,) = cancelling("None", code)([row_update()])
+        assert unwritten.write == row_update()
+
+    def test_what_is_no_row_and_cancels_its_transaction_is_an_error(self, cancelling):
+        with pytest.raises(DrsActiveRegionsError, match="inventory#"):
+            cancelling("None", "ValidationError")([scan_record()])
+
+    @pytest.fixture
+    def cancelling(self, deployed, monkeypatch):
+        """Writes whose transactions are cancelled for such reasons."""
         lease = self.leased()
 
-        def cancelled(**_):
-            raise self.cancelled(*error)
+        def write_with(*codes):
+            def cancelled(**_):
+                raise self.cancelled(*codes)
 
-        monkeypatch.setattr(dynamodb.client(), "transact_write_items", cancelled)
-        with pytest.raises(expected) as raised:
-            bootstrap.fenced_writes().write(lease, [row_update()])
-        assert isinstance(raised.value, LeaseLost) is (expected is LeaseLost)
+            monkeypatch.setattr(dynamodb.client(), "transact_write_items", cancelled)
+            return lambda writes: bootstrap.fenced_writes().write(lease, writes)
+
+        return write_with
+
+    def test_an_item_that_stays_busy_is_an_error_after_eight_tries(self, deployed, monkeypatch):
+        attempts = []
+
+        def busy(**_):
+            attempts.append(1)
+            raise ClientError({"Error": {"Code": "TransactionConflictException"}}, "UpdateItem")
+
+        monkeypatch.setattr(pauses, "LONGEST_SECONDS", 0)
+        monkeypatch.setattr(dynamodb.client(), "update_item", busy)
+        with pytest.raises(TableUnavailable, match="busy 8 times"):
+            bootstrap.work_states().ask(work(), EPOCH)
+        assert len(attempts) == 8
 
     def test_another_error_of_a_table_is_not_swallowed(self, deployed, monkeypatch):
         def refuses(**_):
@@ -457,7 +479,7 @@ class TestDynamoDb:
         dynamodb.client().put_item(TableName=deployed["SCAN_TABLE"], Item=item)
         broken, fine = bootstrap.scans().of_region(REGION)
         assert (broken.state, broken.server_count) == ("ERROR", 7)
-        assert "state" in broken.error_message
+        assert broken.error_message == NEWER
         assert fine == scan_record(account_id=STAGING)
 
     def test_the_telemetry_of_4000_servers_fits_into_an_item(self):

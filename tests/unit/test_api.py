@@ -351,7 +351,7 @@ class TestAccounts:
         for module in (api_accounts, api_staging):
             monkeypatch.setattr(module, "probe_client", Probe)
         assert post(stocked, f"/accounts/{TARGET}/validate", {})[1]["ok"] is False
-        assert get(stocked, f"/accounts/{TARGET}/staging-accounts/discover")[0] == 200
+        assert post(stocked, f"/accounts/{TARGET}/staging-accounts/discover", {})[0] == 200
         body = {"stagingAccountId": STAGING, "targetAccountId": TARGET}
         assert post(stocked, "/staging-accounts/validate", body)[1]["ok"] is False
         assert [probe for probe, _ in asked] == ["validate", "discover", "validate_staging"]

@@ -14,7 +14,9 @@ from chalice.app import Blueprint
 import app as the_app
 from chalicelib import bootstrap, events
 from chalicelib.adapters.dynamodb import marshal
-from chalicelib.api import syncs
+from chalicelib.api import accounts, syncs
+from chalicelib.api.operation import RunsIn
+from chalicelib.api.table import OPERATIONS
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.leases import Outcome
 from chalicelib.domain.regions import ScopeState
@@ -321,6 +323,29 @@ class TestOperations:
         answer = invoke(operations.operations, event)
         assert answer["error"] == "UNKNOWN_OPERATION"
         assert {"sync_source_server_inventory", "sync_tags", "sync_staging_accounts"} <= set(answer["details"])
+
+    def test_who_only_answers_questions_refuses_what_changes_anything(self, deployed):
+        assert invoke(operations.operations_read, {"operation": "list_accounts"}) == {"accounts": []}
+        for name, operation in OPERATIONS.items():
+            answer = invoke(operations.operations_read, {"operation": name})
+            refused = answer.get("error") == "UNKNOWN_OPERATION"
+            assert refused is (operation.changes or operation.runs_in is not RunsIn.ITSELF), name
+
+    class Probe:
+        def ask(self, **_):
+            return {"checks": [], "ok": True}
+
+    def test_a_change_and_an_entry_are_put_on_record_with_the_invocation(self, deployed, monkeypatch):
+        monkeypatch.setattr(accounts, "probe_client", self.Probe)
+        bootstrap.accounts().create(account())
+        with observing() as seen:
+            invoke(operations.operations, {"operation": "list_accounts"})
+            invoke(operations.operations, {"operation": "validate_account", "accountId": TARGET})
+            invoke(operations.operations, {"operation": "remove_account", "accountId": TARGET})
+        lines = [line for line in seen.structured() if line["message"] == "audit"]
+        assert [line["operation"] for line in lines] == ["validate_account", "remove_account"]
+        assert {line["function_request_id"] for line in lines} == {lambda_context().aws_request_id}
+        assert {line["caller"] for line in lines} == {operations.CALLER}
 
     @pytest.mark.parametrize(
         ("operation", "kind"),

@@ -205,11 +205,19 @@ class TestStale:
 
     def test_it_is_scanned_and_the_answer_is_what_was_found(self, stale):
         stale.refresher._sleep = lambda seconds: (stale.settle(), stale.clock.advance(seconds))
-        assert "s-new" in ids(stale)
+        rows = stale.query.page(Query(), 100, refresh=True).rows
+        assert "s-new" in [row.source_server_id for row in rows]
+
+    def test_reading_alone_asks_for_no_scan(self, stale):
+        states = {work: (item.wanted, item.next_due_at) for work, item in stale.work_states.items.items()}
+        page = stale.query.page(Query(), 100)
+        assert not stale.query.is_fresh(page.scans)
+        assert stale.queue.messages == []
+        assert {work: (item.wanted, item.next_due_at) for work, item in stale.work_states.items.items()} == states
 
     def test_waiting_is_bounded_and_the_last_known_is_answered(self, stale):
         before = stale.clock()
-        page = stale.query.page(Query(region=REGION), 100)
+        page = stale.query.page(Query(region=REGION), 100, refresh=True)
         assert [row.source_server_id for row in page.rows] == ["s-1", "s-2", "s-3", "s-5"]
         assert stale.clock() - before <= LONGEST_WAIT_SECONDS + 1
         assert {work.kind for work in stale.queue.works()} == {WorkKind.INVENTORY}

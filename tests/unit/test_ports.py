@@ -1,6 +1,7 @@
 """The same checks against the fakes and against the adapters on moto: what holds of one, holds of the other."""
 
 from datetime import timedelta
+from hashlib import sha512
 
 import pytest
 
@@ -39,19 +40,31 @@ from ..factories import (
     work,
 )
 from ..ports import in_memory, on_tables
-from . import stack
+from . import dynamodb_limits, stack
 
 AGAIN = EPOCH + 1800
 UNTIL = EPOCH + 330
 BURIED = {"deletedAt": "2026-03-01T12:00:00.000Z", "scope": None}
 
 
-@pytest.fixture(params=["fakes", "tables"])
+@pytest.fixture(params=["fakes", "tables", "busy tables"])
 def ports(request):
+    """Ports in memory; on tables; and on tables in which each write of an item meets a transaction first."""
     if request.param == "fakes":
-        return in_memory()
+        yield in_memory()
+        return
     request.getfixturevalue("deployed")
-    return on_tables()
+    with dynamodb_limits.enforced():
+        if request.param == "tables":
+            yield on_tables()
+            return
+        with dynamodb_limits.busy():
+            yield on_tables()
+
+
+def sha512_texts(number):
+    """Texts that no compression makes smaller."""
+    return [sha512(str(each).encode()).hexdigest() for each in range(number)]
 
 
 @pytest.fixture
@@ -330,11 +343,47 @@ class TestFencedWrites:
         ports.writer.write(ports.leased(), [row_update("s-1")])
         theirs = Scope(OTHER, REGION)
         lease = ports.leased(work(scope=theirs))
-        with pytest.raises(DrsActiveRegionsError, match="another account") as refused:
-            ports.writer.write(lease, [row_update("s-1", theirs), scan_record(account_id=OTHER)])
-        assert not isinstance(refused.value, LeaseLost)
+        (unwritten,) = ports.writer.write(lease, [row_update("s-1", theirs), row_update("s-2", theirs)])
+        assert (unwritten.write.source_server_id, "another account" in unwritten.reason) == ("s-1", True)
         assert ports.inventory.read([("s-1", REGION)])["s-1"].account_id == TARGET
-        assert ports.scans.read(theirs) is None
+        assert ports.inventory.read([("s-2", REGION)])["s-2"].account_id == OTHER
+
+    def test_rows_that_together_are_too_large_for_a_transaction_are_written_in_several(self, ports):
+        rows = [row_update(f"s-{number:03}", drsTags={"Name": "x" * 200_000}) for number in range(25)]
+        assert ports.writer.write(ports.leased(), rows) == []
+        assert len(ports.inventory.read((f"s-{number:03}", REGION) for number in range(25))) == 25
+
+    def test_rows_that_grew_too_large_for_a_transaction_are_written_in_several(self, ports):
+        """An update sets a part of a row; what counts is the whole."""
+        lease = ports.leased()
+        for start in (0, 11):
+            large = [row_update(f"s-{start + each:03}", drsTags={"Name": "x" * 200_000}) for each in range(11)]
+            ports.writer.write(lease, large)
+        smaller = [UpdateServer(f"s-{number:03}", SCOPE, {"fqdn": "web"}) for number in range(22)]
+        assert ports.writer.write(lease, smaller) == []
+        assert ports.inventory.read([("s-021", REGION)])["s-021"].fqdn == "web"
+
+    def test_a_row_that_is_too_large_costs_itself_only(self, ports):
+        lease, tags = ports.leased(), {f"{number:03}": "x" * 1000 for number in range(420)}
+        rows = [row_update("s-1"), row_update("s-2", sourceTags=tags), row_update("s-3")]
+        (unwritten,) = ports.writer.write(lease, rows)
+        assert (unwritten.write.source_server_id, "size" in unwritten.reason) == ("s-2", True)
+        assert set(ports.inventory.read((f"s-{number}", REGION) for number in (1, 2, 3))) == {"s-1", "s-3"}
+
+    def test_what_stands_or_falls_together_is_not_taken_apart(self, ports):
+        lease = ports.leased()
+        noise = sha512_texts(9000)
+        entries = {f"s-{number}": Telemetry(noise[number]) for number in range(9000)}
+        with pytest.raises(DrsActiveRegionsError):
+            ports.writer.write(lease, [scope_telemetry(SCOPE, 1, **entries), scan_record()])
+        assert ports.scans.read(SCOPE) is None
+
+    @pytest.mark.parametrize("key", ["hostname", "sourceAccountId"])
+    def test_an_empty_key_of_an_index_is_absent(self, ports, key):
+        assert ports.writer.write(ports.leased(), [row_update("s-1", **{key: ""}), row_update("s-2")]) == []
+        rows = ports.inventory.read([("s-1", REGION), ("s-2", REGION)])
+        assert rows["s-1"].item().get(key) is None
+        assert rows.keys() == {"s-1", "s-2"}
 
     def test_an_update_of_a_row_that_changed_since_it_was_read_is_refused(self, ports):
         lease = ports.leased()
