@@ -1,6 +1,6 @@
 """The port calls that a disruption can name; any call can be met by its place in a step."""
 
-from .disruptions import DIES, DIES_AFTER, OTHERS, OVERTAKEN, TIMES_OUT
+from .disruptions import CONFLICTS, DIES, DIES_AFTER, FAILS, OTHERS, OVERTAKEN, TIMES_OUT
 
 HUB_CALLS = [
     "accounts.create",
@@ -30,7 +30,6 @@ HUB_CALLS = [
     "statuses.replace",
     "telemetries.read",
     "work_states.ask",
-    "work_states.ask_unless_waiting",
     "work_states.claim",
     "work_states.due",
     "work_states.fail",
@@ -40,7 +39,13 @@ HUB_CALLS = [
     "work_states.release",
     "work_states.retire",
     "work_states.take",
-    "writer.transact",
+    "writer.write",
+]
+TABLE_CALLS = [
+    "table.batch_get_item",
+    "table.query",
+    "table.transact_write_items",
+    "table.update_item",
 ]
 CUSTOMER_CALLS = [
     "drs.extend",
@@ -70,8 +75,11 @@ DELICATE = [
     ("statuses.replace", OTHERS),
     ("work_states.finish", DIES),
     ("work_states.finish", OTHERS),
-    ("writer.transact", DIES),
-    ("writer.transact", OTHERS),
-    ("writer.transact", OVERTAKEN),
+    ("table.transact_write_items", CONFLICTS),
+    ("table.update_item", CONFLICTS),
+    ("table.query", FAILS),
+    ("table.transact_write_items", DIES),
+    ("table.transact_write_items", OTHERS),
+    ("table.transact_write_items", OVERTAKEN),
 ]
 """Where it is known to matter: between a change and the note of it, between a look and what follows from it."""

@@ -1,10 +1,11 @@
-"""The product's own wiring (`chalicelib.bootstrap`) on adapters in memory.
+"""The product's own wiring (`chalicelib.bootstrap`), its own adapters, on clients in memory.
 
-Bootstrap's factories run as they are, with the settings of an environment; only the adapter classes that they name are
-replaced, by ones that answer the world's ports, each behind the switchboard. Threads are replaced by a loop, so that a
-run depends on what Hypothesis draws and on nothing else.
+Bootstrap's factories run as they are, with the settings of an environment. Replaced are botocore's clients, the clock,
+and the thread pools: by ones whose threads take turns as Hypothesis draws. Every call of an adapter passes the
+switchboard, and every request that it makes does.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -13,54 +14,14 @@ from typing import Any
 import pytest
 
 from chalicelib import bootstrap
+from chalicelib.adapters import item_sizes, pauses, sessions
 from chalicelib.observability import metrics
-from chalicelib.services import attempts, extension_calls, replication_configurations, tag_sync, work_loop
+from chalicelib.services import work_loop
 from chalicelib.services.active_region_filter import ActiveRegionFilter
-from chalicelib.settings import Settings
 
-from ..factories import HUB
 from ..unit.stack import forget_wiring
 from .disruptions import Gated, Switchboard
-from .world import ChaosWorld
-
-ENVIRONMENT = {
-    **{name.upper(): name for name, field in Settings.model_fields.items() if field.is_required()},
-    "HUB_ACCOUNT_ID": HUB,
-}
-"""Every setting that has no default."""
-
-POOLED = (attempts, extension_calls, replication_configurations, tag_sync)
-
-
-class OneAfterAnother:
-    """What the services need of a thread pool, on one thread: all of it is done, then the first error is raised."""
-
-    def __init__(self, _workers: int) -> None:
-        pass
-
-    def __enter__(self) -> "OneAfterAnother":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        pass
-
-    def map(self, function: Callable[..., Any], *values: Any) -> Iterator[Any]:
-        ends = [self._end(function, arguments) for arguments in zip(*values, strict=False)]
-        return (self._result(end) for end in ends)
-
-    @staticmethod
-    def _end(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
-        try:
-            return function(*arguments), None
-        except Exception as error:  # noqa: BLE001  as a future keeps it
-            return None, error
-
-    @staticmethod
-    def _result(end: tuple[Any, Exception | None]) -> Any:
-        value, error = end
-        if error is not None:
-            raise error
-        return value
+from .world import ENVIRONMENT, ChaosWorld
 
 
 def filter_per_container(switchboard: Switchboard) -> type[ActiveRegionFilter]:
@@ -91,44 +52,54 @@ def filter_per_container(switchboard: Switchboard) -> type[ActiveRegionFilter]:
     return FilterPerContainer
 
 
+ADAPTERS = {
+    "RegionStatusTable": "statuses",
+    "ScanTable": "scans",
+    "AccountsTable": "accounts",
+    "InventoryTable": "inventory",
+    "TelemetryTable": "telemetries",
+    "WorkStateTable": "work_states",
+    "RefusalsTable": "refusals",
+    "RunsTable": "runs",
+    "WorkQueue": "queue",
+    "DeadLetterQueues": "letters",
+    "FencedWrites": "writer",
+}
+"""The adapters that bootstrap names, and the names of their calls."""
+ROWS_PER_TRANSACTION = 2
+
+
+def threaded() -> list[Any]:
+    """Return the modules of the product that make thread pools."""
+    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("chalicelib.")]
+    return [module for module in modules if hasattr(module, "ThreadPoolExecutor")]
+
+
 @contextmanager
-def composed(world: ChaosWorld, switchboard: Switchboard) -> Iterator[None]:
-    """Have bootstrap make the services on the ports of `world`, each behind `switchboard`."""
+def composed(world: ChaosWorld, switchboard: Switchboard, **settings: str) -> Iterator[None]:
+    """Have bootstrap make the services on the clients of `world`, each call behind `switchboard`."""
 
-    def answers(name: str) -> Callable[..., Any]:
-        gated = Gated(name, getattr(world, name), switchboard)
-        return lambda *_, **__: gated
+    def gated(adapter: Any, name: str) -> Callable[..., Any]:
+        return lambda *arguments, **more: Gated(name, adapter(*arguments, **more), switchboard)
 
-    adapters = {
-        "RegionStatusTable": "statuses",
-        "ScanTable": "scans",
-        "AccountsTable": "accounts",
-        "InventoryTable": "inventory",
-        "TelemetryTable": "telemetries",
-        "WorkStateTable": "work_states",
-        "RefusalsTable": "refusals",
-        "RunsTable": "runs",
-        "WorkQueue": "queue",
-        "DeadLetterQueues": "letters",
-        "DrsReader": "drs",
-        "DrsWriter": "drs",
-        "Ec2Reader": "ec2",
-    }
+    clients = {"dynamodb": world.dynamodb, "sqs": world.sqs}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in ENVIRONMENT.items():
+        for name, value in {**ENVIRONMENT, **settings}.items():
             patch.setenv(name, value)
-        for adapter, port in adapters.items():
-            patch.setattr(bootstrap, adapter, answers(port))
-        patch.setattr(bootstrap, "FencedWrites", lambda *_: world.writer)
-        patch.setattr(bootstrap, "CustomerSessions", lambda *_, **__: None)
+        for adapter, name in ADAPTERS.items():
+            patch.setattr(bootstrap, adapter, gated(getattr(bootstrap, adapter), name))
+        patch.setattr(sessions, "_hub_client", clients.__getitem__)
+        patch.setattr(pauses, "LONGEST_SECONDS", 0.0)
+        patch.setattr(item_sizes, "ACTIONS_PER_TRANSACTION", ROWS_PER_TRANSACTION)
+        patch.setattr(bootstrap, "CustomerSessions", lambda *_, **__: world.customers)
         patch.setattr(bootstrap, "ActiveRegionFilter", filter_per_container(switchboard))
         patch.setattr(bootstrap, "CALLS", world.calls)
         patch.setattr(bootstrap, "drs_regions", world.drs_regions)
         patch.setattr(bootstrap, "time", SimpleNamespace(time=world.clock))
         patch.setattr(metrics, "add_metric", lambda *_, **__: None)
         patch.setattr(work_loop, "count_calls", lambda _: None)
-        for module in POOLED:
-            patch.setattr(module, "ThreadPoolExecutor", OneAfterAnother)
+        for module in threaded():
+            patch.setattr(module, "ThreadPoolExecutor", switchboard.turns.pool)
         forget_wiring()
         yield
     forget_wiring()

@@ -6,6 +6,7 @@ two days, everything is delivered, and the truth must hold.
 """
 
 import os
+from collections import Counter
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,15 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from chalicelib import bootstrap
-from chalicelib.domain.accounts import AccountKind
+from chalicelib.domain.accounts import AccountKind, AccountStatus
 from chalicelib.domain.dead_letters import DeadLetterQueue
 from chalicelib.domain.scopes import Scope
-from chalicelib.domain.work import WorkKind
+from chalicelib.domain.work import WorkId, WorkKind
 
-from ..factories import SOURCE, STAGING, TARGET, membership
-from .calls import CUSTOMER_CALLS, DELICATE, HUB_CALLS
+from ..factories import SOURCE, STAGING, TARGET
+from ..unit.stack import forget_wiring
+from .calls import CUSTOMER_CALLS, DELICATE, HUB_CALLS, TABLE_CALLS
 from .composition import composed
 from .disruptions import (
+    ASKED,
     CHANGES,
     KINDS,
     LONGEST_CALL,
@@ -34,14 +37,14 @@ from .disruptions import (
     Invocation,
     Switchboard,
 )
-from .model import ACCOUNTS, MEMBERSHIPS, ORIGINS, SCOPES, WITH_DRS, Model, registered
+from .model import ACCOUNTS, MEMBERSHIPS, ORIGINS, SCOPES, TAGS, WITH_DRS, Model, member, registered
 from .product import Product
 from .report import REPORT
 from .sqs import Message
 from .truth import Truth
-from .world import DRS_REGIONS, ChaosWorld
+from .world import DRS_REGIONS, NEW_REGION, ChaosWorld
 
-RUNS_IN_THE_SUITE = 100
+RUNS_IN_THE_SUITE = 40
 STEPS = 50
 LONG = "CHAOS_RUNS" in os.environ
 FIND_ONLY = "CHAOS_FIND_ONLY" in os.environ  # to know whether something is found, not how briefly it can be told
@@ -57,7 +60,9 @@ scopes = st.sampled_from(SCOPES)
 def disruptions(calls: int, most: int) -> st.SearchStrategy[list[Disruption]]:
     """Return up to `most` disruptions of a step that makes about so many port calls."""
     somewhere = st.builds(Disruption, st.sampled_from(KINDS), st.none(), st.integers(0, calls), numbers)
-    ours = st.builds(Disruption, st.sampled_from(KINDS), st.sampled_from(HUB_CALLS), st.integers(0, 2), numbers)
+    ours = st.builds(
+        Disruption, st.sampled_from(KINDS), st.sampled_from([*HUB_CALLS, *TABLE_CALLS]), st.integers(0, 2), numbers
+    )
     theirs = st.builds(Disruption, st.sampled_from(KINDS), st.sampled_from(CUSTOMER_CALLS), st.integers(0, 2), numbers)
     delicate = st.builds(
         lambda where, nth, number: Disruption(where[1], where[0], nth, number),
@@ -78,16 +83,21 @@ def aimed(*calls: str) -> st.SearchStrategy[list[Disruption]]:
     )
 
 
-of_tagging = aimed("drs.tag", "drs.untag", "writer.transact", "work_states.intend", "work_states.finish")
-of_extending = aimed("drs.extend", "drs.extensible", "telemetries.read", "writer.transact", "queue.send")
-of_removing = aimed("accounts.delete", "accounts.read", "drs.source_servers", "scans.of_scopes", "writer.transact")
+of_tagging = aimed("drs.tag", "drs.untag", "table.transact_write_items", "work_states.intend", "work_states.finish")
+of_extending = aimed("drs.extend", "drs.extensible", "telemetries.read", "table.transact_write_items", "queue.send")
+of_removing = aimed(
+    "accounts.delete", "accounts.read", "drs.source_servers", "scans.of_scopes", "table.transact_write_items"
+)
 of_an_invocation = disruptions(calls=20, most=5)
 of_a_cycle = disruptions(calls=60, most=14)
 poison = st.sampled_from(
     ["not json", "", "[]", '{"kind":"inventory"}', '{"kind":"gardening","accountId":"1","region":"eu-west-1"}']
 )
-QUIET = (0, 1900, 6 * 3600 + 60, 25 * 3600, 1900)
-"""Seconds between the last rounds: visibility and leases, the slowest probe, the longest back-off, one more."""
+WITHIN_HOURS = (0, 1801, 901, 901, 3601, 2 * 3600, 2 * 3600 + 901)
+"""Seconds between the first rounds: visibility and leases, the back-off of scans, the slowest probe and resync."""
+QUIET = (25 * 3600, 1900)
+"""Seconds between the last rounds: the longest back-off, one more."""
+ROUNDS_OF_EXTENSIONS = 4
 
 
 class Chaos(RuleBasedStateMachine):
@@ -103,6 +113,7 @@ class Chaos(RuleBasedStateMachine):
         self.product = Product(self.world, self.switchboard)
         self.truth = Truth(self.world, self.model)
         self.switchboard.meanwhile = self.meanwhile
+        self.switchboard.passed = self.world.ledger.passed
         self.steps = 0
         self.wiring = ExitStack()
         self.wiring.enter_context(composed(self.world, self.switchboard))
@@ -111,12 +122,13 @@ class Chaos(RuleBasedStateMachine):
 
     @initialize(seed=numbers, known=st.booleans())
     def begins(self, seed: int, known: bool) -> None:
+        self.switchboard.turns.random.seed(seed)
         for account_id in (TARGET, STAGING, SOURCE):
             self.registers(account_id)
         self.becomes_member((TARGET, STAGING))
         for place in range(1 + seed % 4):
             scope = Scope((TARGET, STAGING)[place % 2], DRS_REGIONS[seed // 4 % len(DRS_REGIONS)])
-            self.model.appears(scope, ORIGINS[place % len(ORIGINS)])
+            self.model.appears(scope, ORIGINS[(place + seed) % len(ORIGINS)])
         if known:
             self.product.drain()
 
@@ -142,6 +154,50 @@ class Chaos(RuleBasedStateMachine):
         self.step()
         if servers := self.model.servers():
             self.model.retags(servers[number % len(servers)], value)
+
+    @rule(number=numbers, key=st.sampled_from(TAGS))
+    def somebody_sets_a_tag_of_ec2s_name(self, number: int, key: str) -> None:
+        self.step()
+        if servers := self.model.servers():
+            self.model.others_tag(servers[number % len(servers)], key)
+
+    def an_instance_is_terminated(self, number: int) -> None:
+        self.step()
+        if servers := self.model.servers():
+            self.model.terminates(servers[number % len(servers)])
+
+    def drs_lists_nothing_once(self, number: int, what: list[Disruption]) -> None:
+        self.step(what)
+        if servers := self.model.servers():
+            self.world.drs.empty.add(servers[number % len(servers)].scope)
+        self.go_by(900, [WorkKind.INVENTORY])
+        self.world.drs.empty.clear()
+
+    def aws_adds_a_region(self) -> None:
+        self.step()
+        if NEW_REGION not in self.world.regions:
+            self.world.regions.append(NEW_REGION)
+
+    @rule(on=st.booleans())
+    def filtering_is_switched(self, on: bool) -> None:
+        """The kill switch (R8): a deployment, after which every container is new."""
+        self.step()
+        os.environ["ENABLE_REGION_FILTERING"] = str(on).lower()
+        forget_wiring()
+
+    @rule(account_id=st.sampled_from(sorted(ACCOUNTS)), what=of_an_invocation)
+    def an_account_pauses_or_resumes(self, account_id: str, what: list[Disruption]) -> None:
+        self.step(what)
+        if account_id in self.model.accounts:
+            self.model.inactive ^= {account_id}
+            self.sets_status(account_id)
+
+    @rule(account_id=st.sampled_from(sorted(ACCOUNTS)), number=numbers, what=of_an_invocation)
+    def an_account_is_changed(self, account_id: str, number: int, what: list[Disruption]) -> None:
+        self.step(what)
+        if found := self.world.accounts().get(account_id):
+            changed = {"name": f"name {number % 3}"} if number % 2 else {"reader_role_arn": f"{found.reader_role_arn}x"}
+            self.product.operator(lambda: self.registry().change(found.model_copy(update=changed)))
 
     @rule(number=numbers)
     def a_server_recovers_and_reverses(self, number: int) -> None:
@@ -186,17 +242,23 @@ class Chaos(RuleBasedStateMachine):
         else:
             self.becomes_member(pair)
 
-    @rule(kind=kinds, some=st.none() | st.lists(scopes, max_size=3), retry=st.booleans(), what=of_an_invocation)
+    @rule(
+        kind=kinds,
+        some=st.none() | st.lists(scopes, max_size=3),
+        retry=st.booleans(),
+        dry=st.booleans(),
+        what=of_an_invocation,
+    )
     def an_operator_asks_for_a_sync(
-        self, kind: WorkKind, some: list[Scope] | None, retry: bool, what: list[Disruption]
+        self, kind: WorkKind, some: list[Scope] | None, retry: bool, dry: bool, what: list[Disruption]
     ) -> None:
         self.step(what)
-        if retry and kind is WorkKind.STAGING:  # what was removed on purpose may be made again
+        if not dry and retry and kind is WorkKind.STAGING:  # what was removed on purpose may be made again
             self.model.unclear |= self.model.removed
             self.model.removed = set()
         if kind is WorkKind.STAGING and some:
             some = [scope for scope in some if ACCOUNTS[scope.account_id] is AccountKind.TARGET]
-        self.product.ask(kind, some, retry_refused=retry)
+        self.product.ask(kind, some, retry_refused=retry, dry_run=dry)
 
     @rule(queue=st.sampled_from(DeadLetterQueue), what=of_an_invocation)
     def an_operator_redrives(self, queue: DeadLetterQueue, what: list[Disruption]) -> None:
@@ -229,7 +291,7 @@ class Chaos(RuleBasedStateMachine):
     @rule(kind=kinds, number=numbers)
     def a_message_is_delivered_again(self, kind: WorkKind, number: int) -> None:
         self.step()
-        self.world.queue.queues[kind].deliver_again(number)
+        self.world.queues[kind].deliver_again(number)
 
     @rule(region=regions, size=st.integers(1, 8), what=of_an_invocation)
     def records_are_delivered(self, region: str, size: int, what: list[Disruption]) -> None:
@@ -239,12 +301,12 @@ class Chaos(RuleBasedStateMachine):
     @rule(region=regions, by=st.integers(1, 5))
     def records_are_delivered_again(self, region: str, by: int) -> None:
         self.step()
-        self.world.scans.shards[region].rewind(by)
+        self.world.shards[region].rewind(by)
 
     @rule(region=regions)
     def records_are_reordered(self, region: str) -> None:
         self.step()
-        shard = self.world.scans.shards[region]
+        shard = self.world.shards[region]
         shard.records[shard.position :] = reversed(shard.records[shard.position :])
 
     @rule(pause=st.sampled_from([300, 900, 1801, 3700]), what=of_a_cycle)
@@ -292,12 +354,12 @@ class Chaos(RuleBasedStateMachine):
     def a_poison_message_arrives(self, kind: WorkKind, body: str) -> None:
         self.step()
         self.model.poison.append(body)
-        self.world.queue.queues[kind].send(body)
+        self.world.queues[kind].send(body)
 
     @rule(region=regions)
     def a_poison_record_arrives(self, region: str) -> None:
         self.step()
-        self.model.bad_records.append(self.world.scans.spoil(region))
+        self.model.bad_records.append(self.world.spoil(region))
 
     @rule(number=numbers, wide=places)
     def the_weather_turns(self, number: int, wide: str) -> None:
@@ -317,36 +379,53 @@ class Chaos(RuleBasedStateMachine):
 
     # --- what operators do, and finish later where it failed half-way ---
 
+    @staticmethod
+    def registry() -> Any:
+        return bootstrap.account_registry()
+
+    def sets_status(self, account_id: str) -> None:
+        status = AccountStatus.INACTIVE if account_id in self.model.inactive else AccountStatus.ACTIVE
+        found = self.world.accounts().get(account_id)
+        if found and found.status not in (status, AccountStatus.REMOVING):
+            self.product.operator(lambda: self.registry().change(found.model_copy(update={"status": status})))
+
     def registers(self, account_id: str) -> None:
         self.model.accounts.add(account_id)
-        self.product.operator(lambda: bootstrap.account_registry().register(registered(account_id)))
+        self.product.operator(
+            lambda: self.registry().register(registered(account_id), scan_now=self.world.clock() % 3 > 1)
+        )
 
     def removes(self, account_id: str) -> None:
         self.model.accounts.discard(account_id)
+        self.model.inactive.discard(account_id)
         self.model.memberships = {pair for pair in self.model.memberships if account_id not in pair}
         self.model.account_removed(account_id)
-        self.product.operator(lambda: bootstrap.account_registry().remove(account_id))
+        self.product.operator(lambda: self.registry().remove(account_id))
 
     def becomes_member(self, pair: tuple[str, str]) -> None:
         if self.model.accounts >= set(pair):
             self.model.memberships.add(pair)
-            self.product.operator(lambda: bootstrap.account_registry().add_staging_account(membership(*pair)))
+            self.product.operator(lambda: self.registry().add_staging_account(member(pair)))
 
     def leaves(self, pair: tuple[str, str]) -> None:
         self.model.memberships.discard(pair)
-        self.product.operator(lambda: bootstrap.account_registry().remove_staging_account(*pair))
+        self.product.operator(lambda: self.registry().remove_staging_account(*pair))
 
     def operators_finish(self) -> None:
-        """Operators repeat what was not carried out."""
-        there = self.world.accounts
-        for account_id in sorted(there.accounts.keys() - self.model.accounts):
-            self.product.operator(lambda name=account_id: bootstrap.account_registry().remove(name))
+        """Operators repeat what was not carried out; accounts that paused take part again."""
+        self.model.inactive.clear()
+        for account_id in sorted(self.world.accounts()):
+            self.sets_status(account_id)
+        there = self.world.accounts().keys()
+        for account_id in sorted(there - self.model.accounts):
+            self.product.operator(lambda name=account_id: self.registry().remove(name))
         for account_id in sorted(self.model.accounts):
-            if account_id not in there.accounts:
+            if account_id not in there:
                 self.registers(account_id)
-        for pair in sorted(there.members.keys() - self.model.memberships):
+        members = self.world.memberships().keys()
+        for pair in sorted(members - self.model.memberships):
             self.leaves(pair)
-        for pair in sorted(self.model.memberships - there.members.keys()):
+        for pair in sorted(self.model.memberships - members):
             self.becomes_member(pair)
 
     # --- in the middle of a port call ---
@@ -355,6 +434,11 @@ class Chaos(RuleBasedStateMachine):
         number = disruption.number
         if disruption.what == CHANGES:
             self.change(number, number // 7)
+            return
+        if disruption.what == ASKED:
+            work = WorkId(list(WorkKind)[number % 2], SCOPES[number % len(SCOPES)])
+            at_work = self.world.ledger.last_work
+            bootstrap.work_states().gated.ask(at_work or work, int(self.world.clock()) + 1800)
             return
         if disruption.what in (PAUSE, OVERTAKEN):
             self.world.clock.advance(LONGEST_CALL if name in OUTSIDE else 400)
@@ -439,24 +523,38 @@ class Chaos(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             self.becomes_quiet()
-            self.truth.holds()
         finally:
             self.wiring.close()
             if self.reported:
                 REPORT.add(self)
 
     def becomes_quiet(self) -> None:
-        """Heal everything, let the schedules fire and everything be delivered."""
+        """Heal everything and let the schedules fire: within hours what is wanted is being done, in the end it is.
+
+        Nobody redrives a letter, and nobody asks for anything, until all is as it should be.
+        """
         self.switchboard.heal()
         self.switchboard.disruptions = []
-        self.world.ledger.failures.clear()
-        for pause in QUIET:
-            self.world.clock.advance(pause)
+        self.world.clock.advance(1)
+        for pause in WITHIN_HOURS:
             self.operators_finish()
             self.product.retry_ticks()
-            for queue in DeadLetterQueue:
-                self.product.redrive(queue)
-            self.go_by(0, list(WorkKind))
+            self.go_by(pause, list(WorkKind))
+        self.truth.nobody_waits_in_vain()
+        self.world.ledger.failures.clear()
+        for pause in QUIET:
+            self.go_by(pause, list(WorkKind))
+        for _ in range(ROUNDS_OF_EXTENSIONS):
+            self.go_by(301, [WorkKind.STAGING])
+        self.go_by(1801, list(WorkKind))
+        self.truth.holds()
+        before = Counter(self.world.ledger.requests)
+        self.go_by(901, list(WorkKind))
+        self.truth.steady_state_costs_little(self.world.ledger.requests - before)
+        for queue in DeadLetterQueue:
+            self.product.redrive(queue)
+        self.product.drain()
+        self.truth.dead_letters_are_poison()
 
 
 def chosen_by(number: int) -> Any:

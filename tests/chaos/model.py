@@ -4,33 +4,41 @@ The customers' side is the simulated services' own state (`ChaosDrs`, `FakeEc2`)
 what cannot be read off it: which accounts and memberships are wanted, which extensions were removed on purpose.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from itertools import count
 from typing import Any, NamedTuple
 
-from chalicelib.domain.accounts import Account, AccountKind
+from chalicelib.domain.accounts import Account, AccountKind, AccountStatus, Membership
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
 
-from ..factories import OTHER, SOURCE, STAGING, TARGET, account, arn_of, instance, wire_server
-from .ledger import OTHERS
-from .world import DRS_REGIONS, ChaosWorld
+from ..factories import OTHER, SOURCE, STAGING, TARGET, account, arn_of, instance, membership, wire_server
+from .ledger import OTHERS, must
+from .world import DRS_REGIONS, ELSEWHERE, ELSEWHERE_REGION, MOST_EXTENSIONS, MOST_SERVERS, ChaosWorld
 
-SECOND_STAGING = "666666666666"
+SECOND_STAGING, STRANGER, FAR = "666666666666", "777777777777", "888888888888"
 ACCOUNTS = {
     TARGET: AccountKind.TARGET,
     OTHER: AccountKind.TARGET,
     STAGING: AccountKind.STAGING,
     SECOND_STAGING: AccountKind.STAGING,
     SOURCE: AccountKind.SOURCE,
+    STRANGER: AccountKind.SOURCE,
+    FAR: AccountKind.TARGET,
 }
+TENANTS = {STRANGER: "stranger"}
+PARTITIONS = {FAR: ELSEWHERE}
 WITH_DRS = [account_id for account_id, kind in ACCOUNTS.items() if kind is not AccountKind.SOURCE]
 MEMBERSHIPS = [(TARGET, STAGING), (OTHER, STAGING), (TARGET, SECOND_STAGING)]
-SCOPES = [Scope(account_id, region) for account_id in WITH_DRS for region in DRS_REGIONS]
+SKIP = "skip"
+"""Tag that keeps a staging server out of those memberships that ask for it."""
+WITH_RULES = [(TARGET, STAGING), (TARGET, SECOND_STAGING)]
+SCOPES = [Scope(account_id, region) for account_id in WITH_DRS if account_id != FAR for region in DRS_REGIONS]
+SCOPES += [Scope(FAR, ELSEWHERE_REGION)]
 ORIGINS = [(SOURCE, "eu-central-1"), (SOURCE, "us-east-1"), (OTHER, "eu-west-1"), None]
 STATES = ["CONTINUOUS", "STALLED", "DISCONNECTED", "INITIAL_SYNC"]
 TAGS = ["Name", "env", "team"]
-SKIP = "skip"
-"""Tag that keeps a staging server out of the memberships."""
 
 
 class Server(NamedTuple):
@@ -55,6 +63,17 @@ class Model:
         self.gone: list[dict[str, Any]] = []
         self.removed: set[tuple[Scope, str]] = set()  # extensions removed on purpose: not to be made again
         self.unclear: set[tuple[Scope, str]] = set()  # may be made again, or not
+        self.inactive: set[str] = set()
+        self.theirs: dict[str, set[str]] = {}  # by ARN: keys of EC2's names that others set, while EC2 has none of them
+        self.contested: dict[str, set[str]] = {}  # by ARN: keys that may be anybody's
+        self.mourned: dict[str, set[str]] = {}  # by ARN: keys of an instance when it was terminated
+        self._full: dict[Any, bool] = {}
+        self._made: Counter[Any] = Counter()
+        ledger = world.ledger
+        ledger.takes_part = self.takes_part
+        ledger.tenant_of = lambda account_id: TENANTS.get(account_id, "")
+        ledger.on_tags, ledger.on_extension, ledger.on_lease = self.tags_change, self.is_extended, self.work_begins
+        ledger.on_ask_to_extend = self.asks_to_extend
         self.poison: list[str] = []
         self.bad_records: list[str] = []  # sequence numbers
 
@@ -75,6 +94,8 @@ class Model:
         tags = {SKIP: "yes"} if skipped else {}
         wire = wire_server(server, *scope, instance=machine, origin=origin, tags={f"{OTHERS}{number}": "x", **tags})
         self._world.drs.add(wire)
+        if number % 9 == 0:
+            self._world.drs.extension_errors[wire["arn"]] = "DRS says that the volume type is not available"
         if origin and machine:
             self._world.ec2.add(*origin, instance(machine, tags={"Name": f"web-{number}", "env": "prod"}))
 
@@ -86,10 +107,10 @@ class Model:
         if original is None:
             self.gone.append(wire)
             return
-        row = self._world.inventory.row(server.source_server_id, server.scope.region)
+        row = self._world.row(server.source_server_id, server.scope.region)
         known = row is not None and row.living and row.staging_status == "EXTENDED"
-        asked = self._world.work_states.items.get(WorkId(WorkKind.STAGING, server.scope))
-        all_again = asked is not None and asked.retry_refused > (asked.done or 0)  # refused or removed, by request
+        asked = self._world.work_item(WorkId(WorkKind.STAGING, server.scope))
+        all_again = asked is not None and (asked.retryRefused or 0) > (asked.done or 0)  # by request
         (self.removed if known and not all_again else self.unclear).add((server.scope, original))
 
     def returns(self, number: int) -> bool:
@@ -114,12 +135,40 @@ class Model:
             wire["sourceProperties"]["identificationHints"]["hostname"] = f"host-{value % 7}"
         elif what == 4:
             self._tag_instance(wire, value)
-        elif found := self._instance(wire):
+        elif (found := self._instance(wire)) and found["State"]["Name"] != "terminated":
             found["State"] = {"Name": ["running", "stopped"][value % 2]}
 
     def retags(self, server: Server, value: int) -> None:
         """The tags of the server's EC2 instance change."""
         self._tag_instance(self.wire(server), value)
+
+    def others_tag(self, server: Server, key: str) -> None:
+        """Somebody sets a key on a DRS server that EC2 could have as well."""
+        wire, found, row = self.wire(server), self.instance_of(server), self._row(server)
+        wire["tags"][key] = "theirs"
+        here = _tags(found) if found else {}
+        intent = getattr(self._world.work_item(WorkId(WorkKind.TAGS, server.scope)), "intent", None) or {}
+        noted = key in intent.get(server.source_server_id, [])
+        if key in here or noted or (row and (key in row.managed_tag_keys or key in row.source_tags)):
+            self.contested.setdefault(server.arn, set()).add(key)
+        else:
+            self.theirs.setdefault(server.arn, set()).add(key)
+
+    def terminates(self, server: Server) -> None:
+        """The server's instance is terminated: EC2 lists it for a while, without its tags (EC2 user guide)."""
+        found = self.instance_of(server)
+        if found and found["State"]["Name"] != "terminated":
+            for arn in self._of_instance(found):
+                self.mourned[arn] = set(_tags(found))
+            found["Tags"], found["State"] = [], {"Name": "terminated"}
+
+    def _of_instance(self, instance: dict[str, Any]) -> list[str]:
+        """Return the ARNs of every server that stands for an instance: an original, and its extensions."""
+        listed = [self.wire(server) for server in self.servers()]
+        return [wire["arn"] for wire in [*listed, *self.gone] if self._instance(wire) is instance]
+
+    def _row(self, server: Server) -> Any:
+        return self._world.row(server.source_server_id, server.scope.region)
 
     def recovers(self, server: Server) -> None:
         """A server is launched in the DR region."""
@@ -153,7 +202,7 @@ class Model:
 
     def _tag_instance(self, wire: dict[str, Any], value: int) -> None:
         found = self._instance(wire)
-        if found is None:
+        if found is None or found["State"]["Name"] == "terminated":
             return
         tags = {tag["Key"]: tag["Value"] for tag in found["Tags"]}
         key = TAGS[value % len(TAGS)]
@@ -161,6 +210,10 @@ class Model:
             tags.pop(key, None)
         else:
             tags[key] = f"v{value % 5}"
+            for arn in self._of_instance(found):
+                if key in self.theirs.get(arn, ()):
+                    self.theirs[arn].discard(key)
+                    self.contested.setdefault(arn, set()).add(key)
         found["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
 
     def _instance(self, wire: dict[str, Any]) -> dict[str, Any] | None:
@@ -175,9 +228,14 @@ class Model:
         return self._instance(self.wire(server))
 
     def origin_known(self, server: Server) -> bool:
-        """Whether the account in which the server's instance runs is registered."""
+        """Whether the account in which the server's instance runs is registered, and one's own."""
         origin = _origin(self.wire(server))
-        return origin is not None and origin[0] in self.accounts
+        return origin is not None and origin[0] in self.accounts and not TENANTS.get(origin[0])
+
+    def origin_is_strange(self, server: Server) -> bool:
+        """Whether the server names an instance of another tenant."""
+        origin = _origin(self.wire(server))
+        return origin is not None and bool(TENANTS.get(origin[0]))
 
     def to_extend(self) -> set[tuple[Scope, str]]:
         """Return (target scope, staging ARN) of what is to be extended, removals on purpose apart."""
@@ -185,8 +243,48 @@ class Model:
             (Scope(target, server.scope.region), server.arn)
             for target, staging in self.memberships
             for server in self.servers()
-            if server.scope.account_id == staging and _may_be_extended(self.wire(server))
+            if server.scope.account_id == staging and _may_be_extended(self.wire(server), (target, staging))
         }
+
+    def full(self, target: Scope) -> bool:
+        return len(self._world.drs.servers.get(target, {})) >= MOST_SERVERS
+
+    # --- what the product must not do ---
+
+    def takes_part(self, account_id: str) -> bool:
+        found = self._world.accounts().get(account_id)
+        return found is None or found.status is not AccountStatus.INACTIVE
+
+    def tags_change(self, arn: str, keys: Iterable[str], removed: bool) -> None:
+        """Tags of a server are written or removed."""
+        wire = self._world.drs.get(arn)
+        must(removed or wire["replicationDirection"] != "FAILBACK", f"{arn} replicates back, and is tagged")
+        touched = self.theirs.get(arn, set()) & set(keys)
+        must(not touched, f"{arn}: touched what others have set: {touched}")
+        lost = self.mourned.get(arn, set()) & set(keys) if removed else set()
+        must(not lost, f"{arn}: its instance was terminated, and {lost} were removed")
+
+    def work_begins(self, work: WorkId) -> None:
+        if work.kind is WorkKind.STAGING:
+            record = self._world.scans().get(work.scope)
+            full = bool(record and record.last_success and record.server_count >= MOST_SERVERS)
+            self._full[id(self._world.ledger.invocation), work.scope] = full
+
+    def is_extended(self, target: Scope, arn: str) -> None:
+        """A staging server was extended: it may be, and no run makes more than its cap."""
+        wire = self._world.drs.get(arn)
+        pair = (target.account_id, arn.split(":")[4])
+        must(_may_be_extended(wire, pair), f"{arn} was extended into {target.key}, and is not to be")
+        work = WorkId(WorkKind.STAGING, target)
+        run = (id(self._world.ledger.invocation), target, getattr(self._world.work_item(work), "epoch", None))
+        self._made[run] += 1
+        must(self._made[run] <= MOST_EXTENSIONS, f"{self._made[run]} extensions into {target.key} in one run")
+
+    def asks_to_extend(self, target: Scope) -> None:
+        full = self._full.get((id(self._world.ledger.invocation), target))
+        must(not full, f"{target.key} is full, and more was to be extended into it")
+
+    # --- what operators do ---
 
     def account_removed(self, account_id: str) -> None:
         """With an account the product forgets what it knew of its servers: of what was removed, too."""
@@ -195,9 +293,17 @@ class Model:
         self.unclear |= affected
 
 
-def registered(account_id: str) -> Account:
+def registered(account_id: str, **values: Any) -> Account:
     """Return an account as operators register it."""
-    return account(account_id, ACCOUNTS[account_id])
+    partition = PARTITIONS.get(account_id, "aws")
+    roles = {f"{role}_role_arn": f"arn:{partition}:iam::{account_id}:role/{role}" for role in ("reader", "writer")}
+    tenant = {"tenant": TENANTS[account_id]} if account_id in TENANTS else {}
+    return account(account_id, ACCOUNTS[account_id], partition=partition, **{**roles, **tenant, **values})
+
+
+def member(pair: tuple[str, str]) -> Membership:
+    """Return a membership as operators make it."""
+    return membership(*pair, exclude_tags={SKIP: "*"} if pair in WITH_RULES else {})
 
 
 def _origin(wire: dict[str, Any]) -> tuple[str, str] | None:
@@ -205,6 +311,10 @@ def _origin(wire: dict[str, Any]) -> tuple[str, str] | None:
     return (cloud["originAccountID"], cloud["originRegion"]) if cloud else None
 
 
-def _may_be_extended(wire: dict[str, Any]) -> bool:
+def _may_be_extended(wire: dict[str, Any], pair: tuple[str, str]) -> bool:
     fits = wire["stagingArea"]["status"] == "NOT_EXTENDED" and wire["replicationDirection"] != "FAILBACK"
-    return fits and SKIP not in wire["tags"]
+    return fits and not (pair in WITH_RULES and SKIP in wire["tags"])
+
+
+def _tags(instance: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in instance["Tags"]}

@@ -24,9 +24,10 @@ from .disruptions import Invocation, Switchboard
 from .ledger import Violation, must
 from .shard import MOST_RETRIES, Record, Shard
 from .sqs import Message
-from .world import DRS_REGIONS, ChaosWorld
+from .world import ChaosWorld
 
 INVOCATION_SECONDS = 300
+INVOCATION_TAKES = 0.5  # seconds that go by with each; indexes are behind for longer
 SQS_BATCH = 5
 ASYNC_RETRIES = 2
 SQS_HANDLERS = {
@@ -96,14 +97,15 @@ class Product:
             choose: which of the visible messages, and in which order; the first five where it is not given.
             seconds_left: of the invocation.
         """
-        queue = self._world.queue.queues[kind]
+        queue = self._world.queues[kind]
         visible = queue.visible()
         batch = queue.receive((choose(visible) if choose else visible)[:SQS_BATCH])
         if not batch:
             return 0
         event = {"Records": [message.record() for message in batch]}
         context = self._context(seconds_left)
-        with self._at_work(f"{kind}-worker") as invocation:
+        with self._at_work(f"{kind}-worker", seconds_left) as invocation:
+            invocation.messages = [(message.body, message.received) for message in batch]
             ended, answer = self._run(lambda: SQS_HANDLERS[kind](event, context))
             failed = [item["itemIdentifier"] for item in answer["batchItemFailures"]] if ended else None
             if failed is not None:
@@ -137,8 +139,12 @@ class Product:
 
     def _hand_over(self, records: list[Record]) -> list[str] | None:
         event = {"Records": records}
-        ended, answer = self._invoke("scan-stream", lambda: streams.scan_stream(event, self._context()))
-        return [item["itemIdentifier"] for item in answer["batchItemFailures"]] if ended else None
+        with self._at_work("scan-stream") as invocation:
+            ended, answer = self._run(lambda: streams.scan_stream(event, self._context()))
+            named = [item["itemIdentifier"] for item in answer["batchItemFailures"]] if ended else None
+            failed = invocation.failed_calls
+            must(named != [] or not failed, f"{failed} failed, and the records were answered as done")
+        return named
 
     def _give_up(self, record: Record) -> None:
         """Tell the on-failure queue, as Lambda does: where in the stream, not what."""
@@ -150,7 +156,7 @@ class Product:
 
     @property
     def shards(self) -> dict[str, Shard]:
-        return self._world.scans.shards
+        return self._world.shards
 
     # --- operators ---
 
@@ -175,7 +181,7 @@ class Product:
         """Deliver messages and records until none waits that could be delivered now."""
         for _ in range(most):
             delivered = [self.deliver(kind) for kind in WorkKind]
-            pumped = [self.pump(region) for region in DRS_REGIONS]
+            pumped = [self.pump(region) for region in self.shards]
             if not any(delivered) and not any(pumped):
                 return
         raise AssertionError(f"still busy after {most} rounds")
@@ -187,20 +193,20 @@ class Product:
             return self._run(call)
 
     @contextmanager
-    def _at_work(self, function: str) -> Iterator[Invocation]:
+    def _at_work(self, function: str, seconds: float = INVOCATION_SECONDS) -> Iterator[Invocation]:
         stack = self._switchboard.stack
         taken = sum(invocation.function == function for invocation in stack)
-        invocation = Invocation(function, f"{function}-{taken}", self._world.clock())
+        self._world.clock.advance(INVOCATION_TAKES)
+        now = self._world.clock()
+        invocation = Invocation(function, f"{function}-{taken}", now, until=now + seconds)
         stack.append(invocation)
         self.invocations += 1
         try:
             yield invocation
-        except Violation as violation:
-            if len(stack) == 1:
-                raise AssertionError(str(violation)) from violation
-            raise
         finally:
             stack.pop()
+            if Violation.seen and not stack:
+                raise AssertionError(Violation.seen[0])
 
     @staticmethod
     def _run(call: Callable[[], Any]) -> tuple[bool, Any]:

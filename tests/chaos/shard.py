@@ -1,16 +1,15 @@
 """A DynamoDB stream and its event source mapping in memory: one shard per region, in order, with Lambda's retries.
 
-What Lambda does (AWS, "Using AWS Lambda with DynamoDB"): a batch whose handler raises is halved and tried again; one
-that is answered in part is tried again from the first record named; a record that failed too often goes to the
-on-failure queue, and the shard goes on behind it.
+What Lambda does (AWS, "Using AWS Lambda with DynamoDB", "Partial batch response"): a batch whose handler raises is
+halved and tried again; one that is answered in part is split at the first record named, and tried again from there, as
+it is; a batch that failed too often goes to the on-failure queue, and the shard goes on behind it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.adapters.dynamodb import marshal
-from chalicelib.domain.regions import ScanRecord
+from .expressions import Item
 
 MOST_RETRIES = 5
 BATCH = 100
@@ -18,7 +17,7 @@ BATCH = 100
 Record = dict[str, Any]
 
 
-def stream_record(number: int, before: ScanRecord | None, after: ScanRecord | None) -> Record:
+def stream_record(number: int, before: Item | None, after: Item | None) -> Record:
     """Return a change of a scan record as Lambda hands it to the function."""
     either = after or before
     assert either is not None
@@ -27,10 +26,10 @@ def stream_record(number: int, before: ScanRecord | None, after: ScanRecord | No
         "eventID": str(number),
         "eventName": "MODIFY" if before and after else "INSERT" if after else "REMOVE",
         "dynamodb": {
-            "Keys": {"region": {"S": either.region}, "accountId": {"S": either.account_id}},
+            "Keys": {name: either[name] for name in ("region", "accountId")},
             "SequenceNumber": str(number),
             "StreamViewType": "NEW_AND_OLD_IMAGES",
-            **{name: marshal(image.item()) for name, image in images.items() if image},
+            **{name: image for name, image in images.items() if image},
         },
     }
 
@@ -74,8 +73,16 @@ class Shard:
             first = min((numbers.index(number) for number in failed), default=0)
             if first:
                 self._go_on(start + first)
-            else:
-                self._retry(start, len(batch))
+            self._retry_as_it_is(start + first, len(batch) - first)
+
+    def _retry_as_it_is(self, start: int, size: int) -> None:
+        """Try again from a record that was named: the batch is split there, and nowhere else."""
+        self.position, self.limit = min(self.position, start), size
+        self.attempts += 1
+        if self.attempts > MOST_RETRIES:
+            for record in self.records[start : start + size]:
+                self.given_up(record)
+            self._go_on(start + size)
 
     def _go_on(self, position: int) -> None:
         self.position, self.limit, self.attempts = max(self.position, position), BATCH, 0

@@ -26,6 +26,7 @@ class Message:
     visible_at: float
     received: int = 0
     attributes: dict[str, Any] = field(default_factory=dict)
+    sent_at: float = 0.0
 
     @property
     def receipt(self) -> str:
@@ -61,7 +62,9 @@ class SqsQueue:
 
     def send(self, body: str, attributes: dict[str, Any] | None = None) -> None:
         self.messages.append(
-            Message(f"m-{id(self)}-{next(self._numbers)}", body, self._clock(), 0, dict(attributes or {}))
+            Message(
+                f"m-{id(self)}-{next(self._numbers)}", body, self._clock(), 0, dict(attributes or {}), self._clock()
+            )
         )
 
     def visible(self) -> list[Message]:

@@ -4,14 +4,15 @@ from collections import Counter
 from typing import Any
 
 from chalicelib.domain.accounts import AccountKind
+from chalicelib.domain.dead_letters import work_of
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import ServerRow
 from chalicelib.domain.work import WorkId, WorkKind
 
 from .ledger import OTHERS
-from .model import ACCOUNTS, Model, Server
-from .world import DRS_REGIONS, ChaosWorld
+from .model import ACCOUNTS, PARTITIONS, Model, Server
+from .world import ELSEWHERE_REGION, ChaosWorld
 
 SYNCED = ("CONTINUOUS", "STALLED", "INITIAL_SYNC")
 
@@ -24,10 +25,15 @@ class Truth:
         self._model = model
         self.checks: Counter[str] = Counter()
 
-    def holds(self) -> None:
-        """Fail where anything differs from the truth."""
+    def lives(self) -> None:
+        """Fail where something is left that nobody will do: no letter was redriven, and nobody asked."""
         self.nothing_fails_any_more()
         self.accounts_are_those_asked_for()
+        self.nothing_is_left_to_do()
+
+    def holds(self) -> None:
+        """Fail where anything differs from the truth."""
+        self.lives()
         self.rows_are_the_servers()
         for server in self._watched():
             self.a_row_says_what_drs_and_ec2_say(server)
@@ -35,8 +41,6 @@ class Truth:
         self.counts_are_exact()
         self.regions_are_exact()
         self.extensions_are_made_once()
-        self.nothing_is_left_to_do()
-        self.dead_letters_are_poison()
 
     def nothing_fails_any_more(self) -> None:
         """With every fault healed, work that still fails would fail for ever."""
@@ -45,8 +49,8 @@ class Truth:
 
     def accounts_are_those_asked_for(self) -> None:
         self._check("accounts are those asked for")
-        assert set(self._world.accounts.accounts) == self._model.accounts
-        assert set(self._world.accounts.members) == self._model.memberships
+        assert set(self._world.accounts()) == self._model.accounts
+        assert set(self._world.memberships()) == self._model.memberships
 
     def rows_are_the_servers(self) -> None:
         self._check("living rows are the servers, tombstones are not")
@@ -75,11 +79,13 @@ class Truth:
         }
         self._same(server, row, said)
         instance = self._model.instance_of(server)
-        if instance and self._model.origin_known(server):
+        if self._model.origin_is_strange(server):
+            assert not row.source_tags, f"{server}: tags of an account that is not its own: {row.source_tags}"
+        elif instance and self._model.origin_known(server) and instance["State"]["Name"] != "terminated":
             self._same(server, row, {"source_tags": _tags(instance), "instance_status": instance["State"]["Name"]})
         assert row.topology, f"{server}: no topology"
         assert row.topology.complete, f"{server}: its topology is not complete"
-        telemetry = self._world.telemetries.read(server.scope)
+        telemetry = self._world.telemetry(server.scope)
         assert telemetry, f"{server}: no telemetry"
         entry = telemetry.servers[server.source_server_id]
         hashes = row.drs_hash, row.ec2_hash
@@ -94,23 +100,35 @@ class Truth:
         if not self._model.origin_known(server):
             return
         self._check("EC2 tags are in place, and those of others are still there")
-        ours = {key: value for key, value in wire["tags"].items() if not key.startswith((OTHERS, "skip"))}
-        assert ours == _tags(instance), f"{server} carries {ours}, its instance {_tags(instance)}"
+        theirs = self._model.theirs.get(server.arn, set())
+        lost = theirs - wire["tags"].keys()
+        assert not lost, f"{server} lost what others have set: {lost}"
+        if instance["State"]["Name"] == "terminated":
+            return
+        anybodys = theirs | self._model.contested.get(server.arn, set())
+        wanted = _tags(instance)
+        ours = {
+            key: value
+            for key, value in wire["tags"].items()
+            if not key.startswith((OTHERS, "skip")) and (key in wanted or key not in anybodys)
+        }
+        assert ours == wanted, f"{server} carries {ours}, its instance {wanted}"
 
     def counts_are_exact(self) -> None:
+        records = self._world.scans()
         for scope in self._scopes():
             self._check("a scope's status and counts are exact")
-            record = self._world.scans.read(scope)
+            record = records.get(scope)
             assert record, f"{scope.key} was never scanned"
             assert record.state is ScopeState.AVAILABLE, f"{scope.key}: {record.state} {record.error_message}"
             counts = record.server_count, record.replicating_count, record.extended_count
             assert counts == self._counts(scope), f"{scope.key} says {counts}, there are {self._counts(scope)}"
-        assert set(self._world.scans.records) == set(self._scopes()), "scan records of scopes that nobody watches"
+        assert set(records) == set(self._scopes()), "scan records of scopes that nobody watches"
 
     def regions_are_exact(self) -> None:
-        for region in DRS_REGIONS:
+        for region in [*self._world.regions, ELSEWHERE_REGION]:
             self._check("a region's status and counts are exact")
-            status = self._world.statuses.read(region)
+            status = self._world.statuses().get(region)
             scopes = [scope for scope in self._scopes() if scope.region == region]
             if not scopes:
                 assert status is None, f"{region} has a status, and no account"
@@ -145,16 +163,17 @@ class Truth:
         assert not twice, f"extended twice: {twice}"
         kept = self._model.removed - self._model.unclear
         missing = self._model.to_extend() - found.keys() - self._model.removed - self._model.unclear
+        missing = {(target, arn) for target, arn in missing if not self._model.full(target)}
         assert not missing, f"not extended: {missing}"
         remade = kept & found.keys()
         assert not remade, f"removed on purpose, and made again: {remade}"
 
     def nothing_is_left_to_do(self) -> None:
         self._check("no work asked for and not done")
-        for work, item in self._world.work_states.items.items():
+        for work, item in self._world.work_items().items():
             assert (item.done or 0) == (item.wanted or 0), f"{work.key}: {item.done} of {item.wanted} done, {item}"
-            assert item.lease_until is None, f"{work.key} is leased"
-        waiting = {kind: queue.messages for kind, queue in self._world.queue.queues.items() if queue.messages}
+            assert item.leaseUntil is None, f"{work.key} is leased"
+        waiting = {kind: queue.messages for kind, queue in self._world.queues.items() if queue.messages}
         assert not waiting, f"messages wait: {waiting}"
         for scope in self._scopes():
             self._check("what is watched will be looked at again")
@@ -166,15 +185,35 @@ class Truth:
 
     def dead_letters_are_poison(self) -> None:
         self._check("dead letters are the poison messages")
-        found = {message.body for message in self._world.queue.dead_letters.messages}
+        found = {message.body for message in self._world.dead_letters.messages}
         wanted = {body or "(empty)" for body in self._model.poison}
         assert found == wanted, f"dead letters too many: {found - wanted}, missing: {wanted - found}"
-        for message in self._world.queue.dead_letters.messages:
+        for message in self._world.dead_letters.messages:
             assert message.attributes["reason"]["StringValue"], f"{message.body} does not say why"
-        self._check("records given up are the poison ones, or were redriven")
-        given_up = set(self._world.ledger.given_up)
-        assert given_up >= set(self._model.bad_records), f"poison records not given up: {self._model.bad_records}"
         assert not self._world.stream_failures.messages, "stream failures were not made good"
+
+    def steady_state_costs_little(self, requests: Counter[str]) -> None:
+        """Fail where a cycle in which nothing has changed asked customers' accounts for more than their lists."""
+        self._check("a cycle without changes only lists")
+        refused = any(refusal.next_try_at for refusal in self._world.refusals().values())
+        others = {"TagResource", "UntagResource", "GetReplicationConfiguration"} | (
+            set() if refused else {"CreateExtendedSourceServer", "ListExtensibleSourceServers"}
+        )
+        needless = {name: number for name, number in requests.items() if name in others}
+        assert not needless, f"nothing had changed, and there were {needless}"
+        pages = sum(1 + self._counts(scope)[0] // 2 for scope in self._scopes())
+        listed = requests["DescribeSourceServers"]
+        assert listed <= 2 * pages, f"{listed} lists were asked for, in scopes of {pages} pages"
+
+    def nobody_waits_in_vain(self) -> None:
+        """Fail where work is wanted, and neither a message nor a lease nor its back-off says when it is done."""
+        self._check("what is wanted wakes somebody")
+        waiting = {work_of(message.body) for queue in self._world.queues.values() for message in queue.messages}
+        now = self._world.clock()
+        for work, item in self._world.work_items().items():
+            idle = (item.leaseUntil or 0) < now and not item.failures and work not in waiting
+            asleep = idle and (item.wanted or 0) > (item.done or 0) and (item.nextDueAt or 0) > now
+            assert not asleep, f"{work.key} is wanted, and nobody was woken: {item}"
 
     # --- helpers ---
 
@@ -184,7 +223,11 @@ class Truth:
     def _scopes(self) -> list[Scope]:
         """Return the scopes of every registered account with DRS."""
         watched = sorted(a for a in self._model.accounts if ACCOUNTS[a] is not AccountKind.SOURCE)
-        return [Scope(account_id, region) for account_id in watched for region in DRS_REGIONS]
+        return [
+            Scope(account_id, region)
+            for account_id in watched
+            for region in self._world.drs_regions(PARTITIONS.get(account_id, "aws"))
+        ]
 
     def _watched(self) -> list[Server]:
         return [server for server in self._model.servers() if server.scope.account_id in self._model.accounts]
@@ -192,19 +235,23 @@ class Truth:
     def _counts(self, scope: Scope) -> tuple[int, int, int]:
         wires = [self._model.wire(server) for server in self._model.servers() if server.scope == scope]
         replicating = sum(w["dataReplicationInfo"]["dataReplicationState"] == "CONTINUOUS" for w in wires)
-        return len(wires), replicating, sum(w["stagingArea"]["status"] == "EXTENDED" for w in wires)
+        return (
+            len(wires),
+            replicating,
+            sum(w["stagingArea"]["status"] in ("EXTENDED", "EXTENSION_ERROR") for w in wires),
+        )
 
     def _rows(self) -> dict[tuple[str, str], ServerRow]:
-        return {key: ServerRow.of(item) for key, item in self._world.inventory.items.items()}
+        return self._world.rows()
 
     def _row(self, server: Server) -> ServerRow:
-        row = self._world.inventory.row(server.source_server_id, server.scope.region)
+        row = self._world.row(server.source_server_id, server.scope.region)
         assert row, f"{server}: no row"
         return row
 
     def _due(self, kind: WorkKind, scope: Scope) -> bool:
-        item = self._world.work_states.items.get(WorkId(kind, scope))
-        return item is not None and item.next_due_at is not None
+        item = self._world.work_item(WorkId(kind, scope))
+        return item is not None and item.nextDueAt is not None
 
     @staticmethod
     def _same(server: Server, row: ServerRow, said: dict[str, Any]) -> None:

@@ -113,8 +113,8 @@ DEFECTS = [
     Defect(
         "tags are written without a note",
         "services",
-        "self._work_states.intend(lease, {",
-        "dict(lease=lease, intent={",
+        "self._work_states.intend(lease, _intent(some))",
+        "_intent(some)",
         "a worker that dies after DRS took a tag leaves it without an owner",
         (_UNIT("tag_sync"),),
     ),
@@ -136,7 +136,7 @@ DEFECTS = [
     ),
     Defect(
         "a server that replicates back is tagged",
-        "services",
+        "domain/tag_plan.py",
         "if row.replication_direction == FAILBACK:",
         "if row.replication_direction is None:",
         "tags of the recovered machine are put on the record of the way back",
@@ -153,7 +153,7 @@ DEFECTS = [
     # --- services: staging ---
     Defect(
         "the rules of a membership are not asked",
-        "services",
+        "domain",
         "if admitted({**row.drs_tags, **row.source_tags}, rule.include_tags, rule.exclude_tags):",
         "if rule:",
         "servers are extended that the membership leaves out",
@@ -161,17 +161,17 @@ DEFECTS = [
     ),
     Defect(
         "the quota is not kept",
-        "services",
-        "return originals[:room], [",
-        "return originals, [",
+        "domain",
+        "return originals[:room], over",
+        "return originals, over",
         "more is extended than the target has room for",
         (_UNIT("staging_sync"),),
     ),
     Defect(
         "a dry run extends",
         "services",
-        "            return Outcome(self._rehearsed(lease, target, survey, choice, mark), None)",
-        "            self._rehearsed(lease, target, survey, choice, mark)",
+        "            return Outcome(self._rehearsed(lease, target, survey, errors, choice, mark), None)",
+        "            self._rehearsed(lease, target, survey, errors, choice, mark)",
         "a dry run changes a customer's account",
         (_UNIT("staging_sync"),),
     ),
@@ -409,11 +409,12 @@ DEFECTS = [
     ),
     # --- adapters ---
     Defect(
-        "only a write's first transaction is fenced",
+        "only a lease's first transaction is fenced",
         "adapters/fenced_writes.py",
-        "self._transact(lease, [check, *(self._action(write) for write in some)])",
-        "self._transact(lease, [*[check][: some[0] is writes[0]], *(self._action(write) for write in some)])",
-        "a worker whose lease is over goes on with the second transaction of what it writes",
+        "[self._work_state.epoch_check(lease), *map(self._action, batch)])",
+        "[*[self._work_state.epoch_check(lease)][: vars(self).setdefault(repr(lease), batch) is batch],"
+        " *map(self._action, batch)])",
+        "a worker whose lease is over goes on with the transactions after its first",
         (_UNIT("ports"),),
     ),
     Defect(
