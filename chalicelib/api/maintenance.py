@@ -9,7 +9,7 @@ from ..domain.dead_letters import DeadLetter, DeadLetterQueue
 from ..domain.records import Record
 from ..services.reconciliation import Reconciliation
 from .fields import Region
-from .operation import Nothing, Operation, Request, RunsIn, routes
+from .operation import Operation, Request, RunsIn, routes
 
 MOST_LETTERS = 100  # a call
 
