@@ -17,6 +17,10 @@ QUEUES = {"inventory-worker": "InventoryWork", "tags-worker": "TagsWork", "stagi
 SCHEDULES = {"inventory-schedule": "inventory", "tags-schedule": "tags", "staging-schedule": "staging"}
 NEWCOMER = "555555555555"
 EPOCH = "1970-01-01T00:00:00.000Z"
+HELPERS = {
+    *("purge", "every_region_has_its_turn", "newcomer", "starts_a_sync", "lists_servers", "tells"),
+    *("redrives", "redrive", "letter"),
+}
 
 
 def purge(world, *queues):
@@ -459,5 +463,16 @@ SCENARIOS = {
     if callable(scenario)
     and getattr(scenario, "__module__", None) == __name__
     and not name.startswith("_")
-    and name not in {"purge", "newcomer", "starts_a_sync", "lists_servers", "tells", "redrives", "redrive", "letter"}
+    and name
+    not in {
+        "purge",
+        "every_region_has_its_turn",
+        "newcomer",
+        "starts_a_sync",
+        "lists_servers",
+        "tells",
+        "redrives",
+        "redrive",
+        "letter",
+    }
 }
