@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from chalicelib.adapters.aws_partitions import aws_partition
 from chalicelib.adapters.drs import DrsReader, DrsWriter
 from chalicelib.adapters.ec2 import Ec2Reader
 from chalicelib.adapters.sessions import CustomerSessions
 from chalicelib.domain.accounts import Account, Membership
+from chalicelib.domain.aws_answers import read_instance, read_server
 from chalicelib.domain.scopes import Scope
-from chalicelib.domain.servers import drs_facts, ec2_facts
 from chalicelib.domain.tags import difference
 from chalicelib.errors import NotOptedIn, Uninitialized
 
@@ -77,7 +78,7 @@ class FullScan:
     def _enriched(self, scope: Scope) -> list[tuple[dict[str, Any], Any]]:
         """Return a scope's servers, each with what DRS and EC2 say of it."""
         servers = self._servers(scope)
-        facts = [drs_facts(server, scope) for server in servers]
+        facts = [drs for server in servers if (drs := read_server(server, scope, aws_partition()).facts)]
         wanted: dict[tuple[str, str], list[str]] = {}
         for drs in facts:
             wanted.setdefault((drs.source_account_id or "", drs.source_region or ""), []).append(
@@ -87,7 +88,7 @@ class FullScan:
         for (account_id, region), instances in wanted.items():
             found |= self._ec2.instances(self._accounts[account_id], region, instances)
         return [
-            (server, ec2_facts(found.get(drs.source_instance_id or "", {})))
+            (server, read_instance(found.get(drs.source_instance_id or "", {})).facts)
             for server, drs in zip(servers, facts, strict=True)
         ]
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cache
 
 from .adapters.accounts_table import AccountsTable
+from .adapters.aws_partitions import aws_partition
 from .adapters.aws_regions import drs_regions
 from .adapters.calls import CALLS
 from .adapters.dead_letter_queues import DeadLetterQueues
@@ -198,6 +199,7 @@ def inventory_sync() -> InventorySync:
         Ec2Reader(customer_sessions(Purpose.INVENTORY)),
         CALLS,
         drs_regions,
+        aws_partition,
         time.time,
         settings().cadence,
     )

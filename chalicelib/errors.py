@@ -15,6 +15,8 @@ DrsActiveRegionsError
     ├── NotOptedIn          the account has not enabled the region
     ├── ResourceNotFound    the service does not know the resource
     ├── Refused             the service refuses the request as it stands
+    ├── UnreadableAnswer    the service's answer cannot be read
+    ├── EmptyListing        nothing is listed where servers are known: not believed yet
     ├── OutOfTime           not asked: the invocation is about to end
     └── QuotaExceeded       a service quota stands in the way
 """
@@ -96,6 +98,17 @@ class ResourceNotFound(ServiceError):
 
 class Refused(ServiceError):
     """The service refuses the request as it stands."""
+
+
+class UnreadableAnswer(ServiceError):
+    """The service answered something that cannot be read."""
+
+
+class EmptyListing(ServiceError):
+    """The service lists nothing where servers are known; another scan has to find that too before it is believed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "EMPTY_LISTING")
 
 
 class OutOfTime(ServiceError):

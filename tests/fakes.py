@@ -15,6 +15,7 @@ from itertools import count
 from threading import RLock
 from typing import Any, TypeVar
 
+from chalicelib.adapters.aws_partitions import aws_partition
 from chalicelib.adapters.dynamodb import marshal
 from chalicelib.adapters.item_sizes import is_row, item_bytes, transactions
 from chalicelib.adapters.stored_records import stored as stored_record
@@ -899,6 +900,7 @@ class World:
             **vars(self),
             "region_filter": getattr(self, "filter", None),
             "drs_regions": self.drs_regions,
+            "aws_partition": aws_partition,
             "redeliver_after": factories.REDELIVER_AFTER,
             "sleep": self.clock.advance,
             **values,
@@ -1012,6 +1014,11 @@ class World:
         outcome = self.run_work(WorkKind.INVENTORY, scope)
         self.pump()
         return outcome
+
+    def scan_emptied(self, scope: Scope = factories.SCOPE) -> None:
+        """Sync a scope that lists no servers any more: that is believed the second time."""
+        self.scan(scope)
+        self.scan(scope)
 
     def fault(self, name: str, error: BaseException, scope: Scope | None = None, **values: Any) -> Fault:
         """Have calls of `name` (`service:Operation`) answered with `error`; return the rule."""

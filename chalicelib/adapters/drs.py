@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..domain.accounts import Access, Account
-from .services import translated
+from .services import readable, translated
 from .sessions import CustomerSessions, hub_region
 
 EXTENSIBLE_PAGE = 300  # botocore model: the most that ListExtensibleSourceServers returns at once
@@ -32,7 +32,8 @@ class DrsReader:
         Raises:
             ServiceError: its kind says why; what was yielded before is not complete.
         """
-        with translated(f"DRS of {account.account_id} in {region}"):
+        subject = f"DRS of {account.account_id} in {region}"
+        with translated(subject), readable(subject):
             pages = self._client(account, region).get_paginator("describe_source_servers").paginate()
             for page in pages:
                 yield from page["items"]
@@ -43,7 +44,8 @@ class DrsReader:
         Raises:
             ServiceError: its kind says why.
         """
-        with translated(f"DRS of {account.account_id} in {region}, {source_server_id}"):
+        subject = f"DRS of {account.account_id} in {region}, {source_server_id}"
+        with translated(subject), readable(subject):
             answer = self._client(account, region).get_replication_configuration(sourceServerID=source_server_id)
         return {name: value for name, value in answer.items() if name not in ("ResponseMetadata", "sourceServerID")}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..domain.accounts import Access, Account
 from .dynamodb import chunks
-from .services import translated
+from .services import readable, translated
 from .sessions import CustomerSessions
 
 FILTER_LIMIT = 200  # EC2: values per filter
@@ -25,7 +25,8 @@ class Ec2Reader:
             ServiceError: its kind says why; never an incomplete answer.
         """
         found = {}
-        with translated(f"EC2 of {account.account_id} in {region}"):
+        subject = f"EC2 of {account.account_id} in {region}"
+        with translated(subject), readable(subject):
             client = self._sessions.client(account, Access.READER, "ec2", region)
             for some in chunks(sorted(set(instance_ids)), FILTER_LIMIT):
                 pages = client.get_paginator("describe_instances").paginate(

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from ..errors import (
     AccessDenied,
@@ -15,6 +16,7 @@ from ..errors import (
     ServiceError,
     Throttled,
     Uninitialized,
+    UnreadableAnswer,
 )
 
 THROTTLING_CODES = (
@@ -35,6 +37,8 @@ _BY_CODE: dict[str, type[ServiceError]] = {
         ("UnrecognizedClientException", "InvalidClientTokenId", "AuthFailure", "OptInRequired"), NotOptedIn
     ),
     "UninitializedAccountException": Uninitialized,
+    # Not in the model; what DRS answers in regions where it is not used (Steampipe's aws_drs_source_server ignores it)
+    "BadRequestException": Uninitialized,
     "ResourceNotFoundException": ResourceNotFound,
     "ValidationException": Refused,
     "ConflictException": Refused,
@@ -61,6 +65,25 @@ def translated(subject: str) -> Iterator[None]:
         raise kind(message, code, _retry_after(error)) from error
     except BotoCoreError as error:
         raise ServiceError(f"{subject}: {error}", type(error).__name__) from error
+    except ResponseParserError as error:
+        raise UnreadableAnswer(f"{subject}: {error}", type(error).__name__) from error
+
+
+@contextmanager
+def readable(subject: str) -> Iterator[None]:
+    """Raise what comes of an answer that has not its modelled shape as `UnreadableAnswer`.
+
+    botocore's parsers raise plain errors there, e.g. a ValueError for a timestamp that is none, and so does taking a
+    member that is missing. Nothing but a call and the taking apart of its answer belongs inside.
+
+    Raises:
+        UnreadableAnswer: the answer cannot be read.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        message = f"{subject}: the answer cannot be read: {type(error).__name__}: {error}"
+        raise UnreadableAnswer(message, type(error).__name__) from error
 
 
 def _retry_after(error: ClientError) -> int | None:

@@ -71,12 +71,14 @@ class Outcome(NamedTuple):
         next_due: epoch seconds; None: only when asked for.
         probe: whether that will be a look at an idle scope.
         unfinished: whether time ran out: the rest is to be done at once, by a new message.
+        goes_on: whether the work is finished, and what it put off is to be begun at once, by a new message.
     """
 
     result: WorkResult
     next_due: int | None
     probe: bool = False
     unfinished: bool = False
+    goes_on: bool = False
 
 
 def inventory_due(

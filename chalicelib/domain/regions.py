@@ -53,6 +53,7 @@ class ScanRecord(Record):
     `agent_count` counts servers whose agents replicate into the account itself: no extensions, none disconnected or
     stopped. The versions are epochs: of the last scan that found servers new or gone, and of the last that found tags
     or servers changed. `failures` counts the scans in a row that failed; `next_try_at` is when the next one is planned.
+    `listed_nothing`: a scan found no servers where some are known; the next one that finds none either is believed.
     """
 
     region: str
@@ -71,6 +72,7 @@ class ScanRecord(Record):
     ec2_errors: list[str] | None = None
     failures: NonNegativeInt = 0
     next_try_at: Moment | None = None
+    listed_nothing: bool | None = None
 
     @property
     def scope(self) -> Scope:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from .aws_answers import related
 from .extension import RefusalReason, refuse
 from .failback import events_after
 from .history import Event, EventKind, trimmed
@@ -13,9 +14,11 @@ from .records import iso
 from .regions import ScanRecord
 from .results import Problem
 from .scopes import Scope
-from .servers import DISCONNECTED, EXTENDED, DrsFacts, Ec2Facts, InstanceState, ServerRow, Telemetry
-from .topology import Topology
-from .writes import Unwritten, UpdateServer, Write
+from .servers import DISCONNECTED, EXTENDED, TERMINATING, DrsFacts, Ec2Facts, InstanceState, ServerRow, Telemetry
+from .topology import Topology, first_seen, merge
+from .writes import ScopeTelemetry, Unwritten, UpdateServer, Write
+
+UNFINISHED = -1  # epoch of telemetry that no scan has finished
 
 
 class DiscoveredServer(NamedTuple):
@@ -48,12 +51,35 @@ class PreviousState(NamedTuple):
 
 def entry_of(row: ServerRow) -> Telemetry:
     """Return what finding changes needs of a stored row."""
-    return Telemetry(drs_hash=row.drs_hash or "", ec2_hash=row.ec2_hash or "", topology_complete=topology_known(row))
+    complete = topology_known(row, row)
+    entry = Telemetry(drs_hash=row.drs_hash or "", ec2_hash=row.ec2_hash or "", topology_complete=complete)
+    return related(entry, row)
 
 
-def topology_known(row: ServerRow | None) -> bool:
-    """Return whether every failback original of the row is known."""
-    return row is not None and row.topology is not None and row.topology.complete
+def topology_known(facts: DrsFacts, row: ServerRow | None) -> bool:
+    """Return whether there is nothing to ask DRS for of a server that says `facts`.
+
+    An extension has no replication of its own: it is the original that replicates, and its configuration is captured
+    in the staging account. Asking for the extension's is denied there (the model has AccessDeniedException), each time.
+    """
+    return facts.extended or (row is not None and row.topology is not None and row.topology.complete)
+
+
+def originals(
+    scope: Scope, facts: DrsFacts, row: ServerRow | None, configuration: dict[str, Any] | None, now: datetime
+) -> Topology:
+    """Return the failback originals of a server: those of its row, and what was unknown of them as it is seen now.
+
+    Args:
+        scope: where the server is listed.
+        facts: what DRS says of it.
+        row: its stored row.
+        configuration: its replication configuration, None where it was not asked for.
+        now: when this was learnt.
+    """
+    origin = (facts.source_region, facts.source_account_id, facts.source_availability_zone)
+    seen = first_seen(origin, (scope.region, facts.staging_account_id), configuration, now)
+    return merge(row.topology if row else None, seen)
 
 
 def update(
@@ -62,7 +88,6 @@ def update(
     found: DiscoveredServer,
     entry: Telemetry,
     row: ServerRow | None,
-    seen: Topology | None,
     now: datetime,
 ) -> UpdateServer | None:
     """Return the update that brings a server's row up to date, or None where the row says it all.
@@ -73,7 +98,6 @@ def update(
         found: what the scan found of it.
         entry: its telemetry.
         row: its stored row.
-        seen: its failback originals, where they were not all known.
         now: when the scan began.
     """
     fresh = row is None or not row.living
@@ -83,8 +107,9 @@ def update(
         values |= {**_attributes(drs), "drsHash": entry.drs_hash}
     if (ec2 := found.ec2) and (row is None or row.ec2_hash != entry.ec2_hash):
         values |= {**_known_of_instance(ec2), "ec2Hash": entry.ec2_hash}
-    if seen and (row is None or seen != row.topology):
-        values["topology"] = seen.item()
+    topology = originals(scope, drs, row, None, now)
+    if row is None or topology != row.topology:
+        values["topology"] = topology.item()
     known = row.history if row else []
     history = events_after(known, row, drs, now)
     if history != known:
@@ -102,10 +127,23 @@ def _attributes(facts: DrsFacts | Ec2Facts) -> dict[str, Any]:
 
 
 def _known_of_instance(ec2: Ec2Facts) -> dict[str, Any]:
-    """Return what to write of an instance; of one that is gone only that it is: its tags stay as last known."""
-    if ec2.instance_state is InstanceState.FOUND:
-        return _attributes(ec2)
-    return {"instanceState": ec2.instance_state}
+    """Return what to write of an instance; of one that is gone, or going, only that: its tags stay as last known."""
+    if ec2.instance_state is not InstanceState.FOUND:
+        return {"instanceState": ec2.instance_state}
+    if ec2.terminating:
+        return {"instanceState": ec2.instance_state, "instanceStatus": ec2.instance_status}
+    return _attributes(ec2)
+
+
+def announcement(scope: Scope, state: PreviousState, new: set[str], now: datetime) -> Iterator[Write]:
+    """Yield the telemetry that names new servers before their rows are written, under no scan's epoch.
+
+    The index of rows is a moment behind: a row that was written by a scan that died, and that the index does not show
+    to the next, would never be buried.
+    """
+    if new:
+        entries = {**state.servers, **{server: Telemetry(drs_hash="") for server in new}}
+        yield ScopeTelemetry(scope, UNFINISHED, iso(now), entries)
 
 
 def burial(scope: Scope, row: ServerRow | None, now: datetime) -> Iterator[Write]:
@@ -138,8 +176,12 @@ def calls_for_tags(found: DiscoveredServer, row: ServerRow | None) -> bool:
         row.drs_tags != drs.drs_tags
         or (row.replication_direction, row.replication_state == DISCONNECTED)
         != (drs.replication_direction, drs.replication_state == DISCONNECTED)
-        or (ec2 is not None and (row.source_tags, row.instance_state) != (ec2.source_tags, ec2.instance_state))
+        or (ec2 is not None and not ec2.terminating and _source(row) != _source(ec2))
     )
+
+
+def _source(facts: ServerRow | Ec2Facts) -> tuple[dict[str, str], InstanceState | None, bool]:
+    return facts.source_tags, facts.instance_state, facts.instance_status in TERMINATING
 
 
 def version(lease: Lease, previous: ScanRecord | None, name: str, changed: bool, state: PreviousState) -> int:

@@ -5,17 +5,14 @@ moves on every poll (lag, backlog, last seen) is in neither: it goes to the scop
 """
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from .history import Event
 from .records import Moment, Record
-from .scopes import Scope
 from .topology import Topology
 
 FAILBACK = "FAILBACK"
@@ -26,7 +23,9 @@ EXTENDED = "EXTENDED"
 EXTENSION_ERROR = "EXTENSION_ERROR"
 NOT_EXTENDED = "NOT_EXTENDED"
 
-_DURATION = TypeAdapter(timedelta)
+
+TERMINATING = ("shutting-down", "terminated")
+"""States of an instance whose tags EC2 takes away by and by, while it is still listed (AWS, "Terminate instances")."""
 
 
 class InstanceState(StrEnum):
@@ -84,6 +83,11 @@ class Ec2Facts(Record):
     vpc_id: str | None = None
     subnet_id: str | None = None
     source_tags: dict[str, str] = {}
+
+    @property
+    def terminating(self) -> bool:
+        """Whether the instance is about to go: what EC2 says of its tags and network is not how it was."""
+        return self.instance_status in TERMINATING
 
 
 class ServerRow(DrsFacts):
@@ -176,82 +180,8 @@ class Telemetry(NamedTuple):
     topology_complete: bool = True
 
 
-def drs_facts(wire: Mapping[str, Any], scope: Scope) -> DrsFacts:
-    """Return what `wire`, one item of DescribeSourceServers, says of a server (botocore model `SourceServer`)."""
-    replication = wire.get("dataReplicationInfo") or {}
-    properties = wire.get("sourceProperties") or {}
-    hints = properties.get("identificationHints") or {}
-    staging = wire.get("stagingArea") or {}
-    origin = wire.get("sourceCloudProperties") or {}
-    launch = ((wire.get("lifeCycle") or {}).get("lastLaunch") or {}).get("initiated") or {}
-    return DrsFacts(
-        arn=wire["arn"],
-        hostname=hints.get("hostname") or None,
-        fqdn=hints.get("fqdn"),
-        replication_state=replication.get("dataReplicationState", "UNKNOWN"),
-        replication_direction=wire.get("replicationDirection", "FAILOVER"),
-        lag_band=lag_band(seconds(replication.get("lagDuration"))),
-        replication_error=(replication.get("dataReplicationError") or {}).get("error"),
-        last_launch_result=wire.get("lastLaunchResult"),
-        last_launch_type=launch.get("type"),
-        last_launch_at=launch.get("apiCallDateTime"),
-        recovery_instance_id=wire.get("recoveryInstanceId"),
-        reversed_direction_source_server_arn=wire.get("reversedDirectionSourceServerArn"),
-        staging_account_id=staging.get("stagingAccountID") or scope.account_id,
-        staging_status=staging.get("status", NOT_EXTENDED),
-        staging_error=staging.get("errorMessage"),
-        staging_source_server_arn=staging.get("stagingSourceServerArn"),
-        source_account_id=origin.get("originAccountID") or None,
-        source_region=origin.get("originRegion"),
-        source_availability_zone=origin.get("originAvailabilityZone"),
-        source_instance_id=hints.get("awsInstanceID"),
-        operating_system=(properties.get("os") or {}).get("fullString"),
-        recommended_instance_type=properties.get("recommendedInstanceType"),
-        cpu_cores=_total(properties.get("cpus"), "cores"),
-        ram_bytes=properties.get("ramBytes"),
-        disk_bytes=_total(properties.get("disks"), "bytes"),
-        ips=sorted({ip for nic in properties.get("networkInterfaces") or [] for ip in nic.get("ips") or []}) or None,
-        agent_version=wire.get("agentVersion"),
-        drs_tags=dict(wire.get("tags") or {}),
-    )
-
-
 ON_PREMISES = Ec2Facts(instance_state=InstanceState.ON_PREMISES)
 NOT_FOUND = Ec2Facts(instance_state=InstanceState.NOT_FOUND)
-
-
-def ec2_facts(instance: Mapping[str, Any]) -> Ec2Facts:
-    """Return what `instance`, one of DescribeInstances, says of the server that it is."""
-    return Ec2Facts(
-        instance_state=InstanceState.FOUND,
-        instance_type=instance.get("InstanceType"),
-        instance_status=(instance.get("State") or {}).get("Name"),
-        vpc_id=instance.get("VpcId") or None,
-        subnet_id=instance.get("SubnetId") or None,
-        source_tags={tag["Key"]: tag["Value"] for tag in instance.get("Tags") or []},
-    )
-
-
-def telemetry(wire: Mapping[str, Any], facts: DrsFacts, drs_hash: str) -> Telemetry:
-    """Return the telemetry entry of one item of DescribeSourceServers, without what EC2 and topology add.
-
-    Args:
-        wire: the item.
-        facts: what it says of the server.
-        drs_hash: the hash over `facts`.
-    """
-    replication = wire.get("dataReplicationInfo") or {}
-    extendable = not facts.extended and facts.replication_direction != FAILBACK
-    return Telemetry(
-        drs_hash=drs_hash,
-        lag_seconds=seconds(replication.get("lagDuration")),
-        backlog_bytes=_total(replication.get("replicatedDisks"), "backloggedStorageBytes") or 0,
-        eta=replication.get("etaDateTime"),
-        last_seen=(wire.get("lifeCycle") or {}).get("lastSeenByServiceDateTime"),
-        original=facts.arn if extendable else "",
-        extends=(facts.staging_source_server_arn or "") if facts.extended else "",
-        extension=facts.staging_status if facts.extended else "",
-    )
 
 
 def content_hash(facts: Record) -> str:
@@ -269,17 +199,6 @@ def digest(text: bytes) -> str:
     return blake2b(text, digest_size=8).hexdigest()
 
 
-def seconds(duration: str | None) -> int | None:
-    """Return an ISO 8601 duration (DRS: `lagDuration`, e.g. `PT2H5M`) in seconds; None where there is none.
-
-    One that is no duration is unknown as well: a server's lag must not stop the scan of its scope.
-    """
-    try:
-        return None if duration is None else int(_DURATION.validate_python(duration).total_seconds())
-    except ValidationError:
-        return None
-
-
 def lag_band(lag_seconds: int | None) -> str | None:
     """Return the coarse band of a replication lag, the only part of it that counts as a change of the server."""
     if lag_seconds is None:
@@ -288,8 +207,3 @@ def lag_band(lag_seconds: int | None) -> str | None:
         if lag_seconds < limit:
             return band
     return "OVER_1_DAY"
-
-
-def _total(parts: Any, member: str) -> int | None:
-    """Return the sum of `member` over `parts`, or None where DRS says nothing of them."""
-    return sum(part.get(member) or 0 for part in parts) if parts else None

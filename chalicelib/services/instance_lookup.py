@@ -12,8 +12,8 @@ INSTANCES_PER_LOOK_UP = 200  # EC2: values per filter; so that looking up early 
 
 Origin = tuple[str, str]
 """The account and region that a machine runs in."""
-Instances = dict[str, bytes]
-"""What EC2 says of instances, packed, by ID."""
+Instances = dict[str, bytes | ServiceError]
+"""What EC2 says of instances, packed, by ID; an error where that cannot be read."""
 
 
 class LookupResult(NamedTuple):

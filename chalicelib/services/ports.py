@@ -7,6 +7,7 @@ from ..domain.accounts import Access, Account, AccountKind, AccountStatus, Membe
 from ..domain.dead_letters import DeadLetterQueue, Received
 from ..domain.extension import Refusal
 from ..domain.leases import DueWork, Lease, Outcome, Taken, WorkState
+from ..domain.partitions import AwsPartition
 from ..domain.regions import RegionStatus, ScanRecord
 from ..domain.results import Run
 from ..domain.scopes import Scope
@@ -157,6 +158,12 @@ class CallCount(Protocol):
 
     def mark(self) -> Any: ...
     def since(self, mark: Any) -> dict[str, int]: ...
+
+
+class AwsPartitions(Protocol):
+    """What there is to know of a partition, by name."""
+
+    def __call__(self, name: str = "aws") -> AwsPartition: ...
 
 
 class DrsRegions(Protocol):

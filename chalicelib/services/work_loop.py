@@ -48,14 +48,17 @@ class WorkLoop:
             self._work_states.fail(taken.lease, f"{type(error).__name__}: {error}", self._again(taken.failures + 1))
             raise
         if more:
-            self._queue.send([message.continuing(outcome.unfinished)])
+            self._queue.send([message.continuing(outcome.unfinished or outcome.goes_on)])
         self._report(message, outcome, self._clock() - started)
         return outcome
 
     def _give_back(self, lease: Lease, outcome: Outcome) -> bool:
-        """Give the lease back; return whether a message has to be sent: more was wanted, or time ran out."""
+        """Give the lease back; return whether a message has to be sent: more was wanted, put off, or time ran out."""
         if not outcome.unfinished:
-            return self._work_states.finish(lease, outcome, self._again())
+            more = self._work_states.finish(lease, outcome, self._again())
+            if outcome.goes_on and not more:
+                self._work_states.ask(lease.work, self._again())
+            return more or outcome.goes_on
         self._work_states.release(lease, self._again())
         logger.info("out of time, goes on in a new message", work=lease.work.key)
         return True

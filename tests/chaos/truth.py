@@ -84,7 +84,7 @@ class Truth:
         elif instance and self._model.origin_known(server) and instance["State"]["Name"] != "terminated":
             self._same(server, row, {"source_tags": _tags(instance), "instance_status": instance["State"]["Name"]})
         assert row.topology, f"{server}: no topology"
-        assert row.topology.complete, f"{server}: its topology is not complete"
+        assert row.extended or row.topology.complete, f"{server}: its topology is not complete"
         telemetry = self._world.telemetry(server.scope)
         assert telemetry, f"{server}: no telemetry"
         entry = telemetry.servers[server.source_server_id]

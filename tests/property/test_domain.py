@@ -7,8 +7,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chalicelib.adapters import telemetry_table
+from chalicelib.adapters.aws_partitions import aws_partition
 from chalicelib.adapters.dynamodb import marshal, unmarshal
 from chalicelib.domain import circuit, tags
+from chalicelib.domain.aws_answers import read_server, telemetry
 from chalicelib.domain.extension import (
     FIRST_BACK_OFF,
     LONGEST_BACK_OFF,
@@ -21,7 +23,7 @@ from chalicelib.domain.leases import due_again, inventory_due
 from chalicelib.domain.pace import Pace
 from chalicelib.domain.regions import RegionStatus, ScanRecord, ScopeState, fold
 from chalicelib.domain.scopes import Scope, stable_fraction
-from chalicelib.domain.servers import DrsFacts, content_hash, digest, drs_facts, lag_band, packed, telemetry
+from chalicelib.domain.servers import DrsFacts, content_hash, digest, lag_band, packed
 from chalicelib.domain.topology import Learnt, Source, Topology, first_seen, merge
 from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage, is_fresh, next_probe, next_tick, slack
 from chalicelib.domain.writes import ScopeTelemetry
@@ -287,15 +289,19 @@ def test_packed_facts_are_the_facts(facts):
     assert digest(packed(facts)) == content_hash(facts)
 
 
+def facts_of(wire):
+    return read_server(wire, SCOPE, aws_partition()).facts
+
+
 @given(st.integers(0, 200_000), st.integers(0, 200_000), st.integers(0, 10**12))
 def test_lag_and_backlog_change_the_hash_by_their_band_only(one, other, backlog):
     first = wire_server("s-1", lag=f"PT{one}S")
     second = wire_server("s-1", lag=f"PT{other}S")
     second["dataReplicationInfo"]["replicatedDisks"] = [{"backloggedStorageBytes": backlog}]
     second["lifeCycle"] = {"lastSeenByServiceDateTime": "2027-01-01T00:00:00Z"}
-    hashes = [content_hash(drs_facts(wire, SCOPE)) for wire in (first, second)]
+    hashes = [content_hash(facts_of(wire)) for wire in (first, second)]
     assert (hashes[0] == hashes[1]) == (lag_band(one) == lag_band(other))
-    entry = telemetry(second, drs_facts(second, SCOPE), "")
+    entry = telemetry(second, facts_of(second), "")
     assert (entry.lag_seconds, entry.backlog_bytes) == (other, backlog)
 
 
@@ -303,7 +309,7 @@ def test_lag_and_backlog_change_the_hash_by_their_band_only(one, other, backlog)
 def test_a_server_is_an_original_or_an_extension_or_neither(direction, status):
     area = {"status": status, "stagingAccountID": STAGING, "stagingSourceServerArn": arn_of("s-9", STAGING)}
     wire = wire_server("s-1", direction=direction, staging=area)
-    entry = telemetry(wire, drs_facts(wire, SCOPE), "")
+    entry = telemetry(wire, facts_of(wire), "")
     assert bool(entry.extends) == (status != "NOT_EXTENDED")
     assert bool(entry.original) == (status == "NOT_EXTENDED" and direction == "FAILOVER")
 

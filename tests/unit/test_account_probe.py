@@ -201,7 +201,7 @@ class TestValidateStaging:
         world.drs.servers[Scope(STAGING, REGION)].clear()
         world.drs.servers[Scope(STAGING, SECOND)].clear()
         for region in (REGION, SECOND):
-            world.scan(Scope(STAGING, region))
+            world.scan_emptied(Scope(STAGING, region))
         told = probe.validate_staging(TARGET, STAGING)
         assert results(told.checks)["servers"] is None
 

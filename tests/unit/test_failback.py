@@ -68,7 +68,7 @@ class TestHistory:
         world.drs.add(wire_server("s-1"))
         world.scan()
         world.drs.remove(arn_of("s-1"))
-        world.scan()
+        world.scan_emptied()
         assert kinds(world.inventory.row("s-1").history) == [EventKind.FIRST_SEEN, EventKind.DELETED]
 
 

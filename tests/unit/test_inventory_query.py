@@ -160,7 +160,7 @@ class TestTokens:
         token = self.token(world)
         for server in ("s-1", "s-2", "s-3"):
             world.drs.remove(arn_of(server))
-        world.scan()
+        world.scan_emptied()
         page = world.query.page(Query(), 10, token)
         assert [row.source_server_id for row in page.rows] == ["s-5", "s-4"]
 

@@ -93,7 +93,7 @@ class TestFirstScan:
         scan = scan_of(world)
         assert (scan.server_count, scan.replicating_count, scan.extended_count) == (3, 2, 0)
         assert (scan.state, scan.last_checked, scan.last_success) == (ScopeState.AVAILABLE, NOW, NOW)
-        telemetry, record = world.writer.transactions[-1]
+        [(telemetry, record)] = [some for some in world.writer.transactions if isinstance(some[-1], ScanRecord)]
         assert isinstance(telemetry, ScopeTelemetry)
         assert isinstance(record, ScanRecord)
 

@@ -8,9 +8,10 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 from chalicelib.adapters import drs, ec2
+from chalicelib.adapters.aws_partitions import aws_partition
 from chalicelib.adapters.lean_models import CUTS, Cut, LeanLoader, lean
+from chalicelib.domain.aws_answers import read_instance, read_server, telemetry
 from chalicelib.domain.scopes import Scope
-from chalicelib.domain.servers import drs_facts, ec2_facts, telemetry
 
 SCOPE = Scope("111111111111", "eu-west-1")
 
@@ -59,7 +60,8 @@ def absent(service, seen):
 def test_whatever_is_read_of_a_source_server_is_left():
     seen = set()
     server = sample(whole("drs").shape_for("SourceServer"), seen)
-    facts = drs_facts(server, SCOPE)
+    server["arn"] = "arn:aws:drs:eu-west-1:111111111111:source-server/s-1"
+    facts = read_server(server, SCOPE, aws_partition()).facts
     telemetry(server, facts, "")
     assert len(seen) > 25
     assert ("DataReplicationInfo", "lagDuration") in seen
@@ -71,7 +73,7 @@ def test_whatever_is_read_of_an_instance_is_left():
     reservation = sample(whole("ec2").shape_for("Reservation"), seen)
     [instance] = reservation["Instances"]
     assert instance["InstanceId"]
-    ec2_facts(instance)
+    read_instance(instance)
     assert ("Instance", "Tags") in seen
     assert absent("ec2", seen) == set()
 

@@ -94,7 +94,7 @@ class TestTick:
         world.sync(WorkKind.TAGS, scopes=[SCOPE])
         world.queue.messages.clear()  # as a message that went to the dead-letter queue
         world.drs.remove(wire_server("s-1")["arn"])
-        world.scan()
+        world.scan_emptied()
         world.clock.advance(1800)
         world.cycle(WorkKind.TAGS)
         item = world.work_states.items[work(WorkKind.TAGS)]

@@ -352,7 +352,7 @@ class TestRemovedOnPurpose:
         world.settle()
         extension = world.drs.extensions(SCOPE)[original()]
         world.drs.remove(arn_of(extension))
-        world.scan(SCOPE)
+        world.scan_emptied(SCOPE)
         world.queue.messages.clear()
         return world
 
@@ -371,7 +371,7 @@ class TestRemovedOnPurpose:
         removed.settle()
         extension = removed.drs.extensions(SCOPE)[original()]
         removed.drs.remove(arn_of(extension))
-        removed.scan(SCOPE)
+        removed.scan_emptied(SCOPE)
         sync(removed)
         assert removed.drs.extensions(SCOPE) == {}
 
@@ -380,6 +380,7 @@ class TestRemovedOnPurpose:
         sync(world)
         world.settle()
         world.drs.remove(arn_of(world.drs.extensions(SCOPE)[original()]))
+        world.scan(SCOPE)
         world.writer.interruptions = [None, Crash()]
         with pytest.raises(Crash):
             world.run_work(WorkKind.INVENTORY, SCOPE)

@@ -118,7 +118,7 @@ class TestSync:
 
     def test_a_server_that_left_the_inventory_is_left_alone(self, world):
         world.drs.remove(arn_of("s-1"))
-        world.scan()
+        world.scan_emptied()
         mark = world.calls.mark()
         assert sync(world).result.message == "the scope is not active"
         assert world.calls.since(mark) == {}
