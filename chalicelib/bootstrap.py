@@ -356,7 +356,7 @@ def dead_letter_office() -> DeadLetterOffice:
 @cache
 def failback() -> Failback:
     """Return the use case that says where servers came from."""
-    return Failback(inventory())
+    return Failback(inventory(), accounts(), aws_partition)
 
 
 @cache

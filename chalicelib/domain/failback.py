@@ -5,10 +5,16 @@ second record appears in the origin account and region, with the direction FAILB
 first record are those of the machine, whichever of the two is asked for.
 """
 
+import re
+import shlex
+
 from .history import Event, EventKind, trimmed
+from .partitions import AwsPartition
 from .records import Moment, Record
 from .servers import FAILBACK, DrsFacts, ServerRow
-from .topology import Learnt, Source, Topology
+from .topology import Learnt, Source, Topology, checked
+
+BARE_IN_POWERSHELL = re.compile(r"[A-Za-z0-9._:/-]+")
 
 
 class RecordEvent(Event):
@@ -61,15 +67,17 @@ def events_after(history: list[Event], row: ServerRow | None, drs: DrsFacts, now
     return trimmed([*history, *found])
 
 
-def failback_topology(asked: ServerRow, counterpart: ServerRow | None) -> FailbackTopology:
+def failback_topology(asked: ServerRow, counterpart: ServerRow | None, partition: AwsPartition) -> FailbackTopology:
     """Return where the server of `asked` came from.
 
     Args:
         asked: the record that was asked for, living or a tombstone.
         counterpart: the record in the other direction, where there is one.
+        partition: the partition that the record is in; what has not the form of a value of it counts as unknown.
     """
     original = asked if asked.replication_direction != FAILBACK else counterpart
-    topology = original.topology if original else _of_reversed(asked)
+    found = original.topology if original else _of_reversed(asked)
+    topology = checked(found, partition) if found else None
     rows = [row for row in (asked, counterpart) if row is not None]
     events = [
         RecordEvent(
@@ -91,8 +99,10 @@ def failback_topology(asked: ServerRow, counterpart: ServerRow | None) -> Failba
         deleted_at=asked.deleted_at,
         original_source_server_id=original.source_server_id if original else None,
         topology=topology,
-        failback_command=_install(topology, "original_source_region", "original_account_id", system),
-        reprotect_command=_install(topology, "original_replication_region", "original_replication_account_id", system),
+        failback_command=_install(topology, "original_source_region", "original_account_id", system, partition),
+        reprotect_command=_install(
+            topology, "original_replication_region", "original_replication_account_id", system, partition
+        ),
         warnings=_warnings(asked, topology),
         history=sorted(events, key=lambda event: event.at),
     )
@@ -115,24 +125,34 @@ def _of_reversed(row: ServerRow) -> Topology:
     )
 
 
-def _install(topology: Topology | None, region: str, account: str, system: str | None) -> str | None:
+def _install(
+    topology: Topology | None, region: str, account: str, system: str | None, partition: AwsPartition
+) -> str | None:
     """Return the command that installs the agent so that it replicates into a region and an account.
 
     AWS, "Installer parameters": `--region` is where the server is registered, `--account-id` the account to replicate
-    into. The installer's bucket is that region's.
+    into. The installer's bucket is that region's. People run the command as root: `topology` is checked, and what comes
+    from it is quoted all the same.
     """
     if topology is None:
         return None
     into_region, into_account = getattr(topology, region).value, getattr(topology, account).value
     if not into_region or not into_account:
         return None
-    bucket = f"https://aws-elastic-disaster-recovery-{into_region}.s3.{into_region}.amazonaws.com/latest"
-    options = f"--region {into_region} --account-id {into_account} --no-prompt"
-    if system and "windows" in system.lower():
+    windows = system is not None and "windows" in system.lower()
+    quoted = _powershell if windows else shlex.quote
+    bucket = f"https://aws-elastic-disaster-recovery-{into_region}.s3.{into_region}.{partition.dns_suffix}/latest"
+    options = f"--region {quoted(into_region)} --account-id {quoted(into_account)} --no-prompt"
+    if windows:
         name = "AwsReplicationWindowsInstaller.exe"
-        return f"Invoke-WebRequest -Uri {bucket}/windows/{name} -OutFile {name}; .\\{name} {options}"
+        return f"Invoke-WebRequest -Uri {quoted(f'{bucket}/windows/{name}')} -OutFile {name}; .\\{name} {options}"
     name = "aws-replication-installer-init"
-    return f"wget -O ./{name} {bucket}/linux/{name} && chmod +x {name} && sudo ./{name} {options}"
+    return f"wget -O ./{name} {quoted(f'{bucket}/linux/{name}')} && chmod +x {name} && sudo ./{name} {options}"
+
+
+def _powershell(value: str) -> str:
+    """Return one argument for PowerShell: between single quotes nothing but these means anything."""
+    return value if BARE_IN_POWERSHELL.fullmatch(value) else "'" + value.replace("'", "''") + "'"
 
 
 def _warnings(row: ServerRow, topology: Topology | None) -> list[str]:

@@ -27,14 +27,22 @@ class AwsPartition(NamedTuple):
 
     def is_region(self, value: Any) -> bool:
         """Return whether `value` has the form of a region of this partition."""
-        if not isinstance(value, str) or not REGION_FORM.fullmatch(value):
-            return False
-        return re.fullmatch(self.region_pattern, value, re.ASCII) is not None
+        return has_region_form(value) and re.fullmatch(self.region_pattern, value, re.ASCII) is not None
 
     def is_zone(self, value: Any) -> bool:
         """Return whether `value` has the form of an availability zone or local zone of this partition."""
         form = ZONE_FORM.fullmatch(value) if isinstance(value, str) else None
         return form is not None and self.is_region(form["region"])
+
+
+def has_region_form(value: Any) -> bool:
+    """Return whether `value` could be a region of any partition."""
+    return isinstance(value, str) and REGION_FORM.fullmatch(value) is not None
+
+
+def has_zone_form(value: Any) -> bool:
+    """Return whether `value` could be a zone of any partition."""
+    return isinstance(value, str) and ZONE_FORM.fullmatch(value) is not None
 
 
 def is_account_id(value: Any) -> bool:

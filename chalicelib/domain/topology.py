@@ -1,6 +1,7 @@
 """Failback topology: where a server came from, captured when it was first seen (R13).
 
 Each value carries where and when it was learnt. What is known is never overwritten; only "unknown" may be replaced.
+A stored value that cannot be a region, a zone or an account counts as unknown: people run commands made from them.
 """
 
 from enum import StrEnum
@@ -8,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from .partitions import AwsPartition, has_region_form, has_zone_form, is_account_id
 from .records import Moment, Record
 
 
@@ -81,12 +83,33 @@ def merge(known: Topology | None, seen: Topology) -> Topology:
     """Return `known` with every unknown value replaced by what was seen; `seen` where nothing was known."""
     if known is None:
         return seen
+    known = checked(known)
     learnt = {
         name: getattr(seen, name)
         for name in Topology.model_fields
         if getattr(known, name).source is Source.UNKNOWN and getattr(seen, name).source is not Source.UNKNOWN
     }
     return known.model_copy(update=learnt)
+
+
+def checked(topology: Topology, partition: AwsPartition | None = None) -> Topology:
+    """Return the topology, unknown in what has not the form of such a value, in `partition` where one is given."""
+    is_region = partition.is_region if partition else has_region_form
+    is_zone = partition.is_zone if partition else has_zone_form
+    forms = {
+        "original_source_region": is_region,
+        "original_account_id": is_account_id,
+        "original_availability_zone": is_zone,
+        "original_replication_region": is_region,
+        "original_replication_account_id": is_account_id,
+    }
+    values = {name: getattr(topology, name) for name in forms}
+    wrong = {
+        name: Learnt(source=Source.UNKNOWN, learnt_at=learnt.learnt_at)
+        for name, learnt in values.items()
+        if learnt.value is not None and not forms[name](learnt.value)
+    }
+    return topology.model_copy(update=wrong) if wrong else topology
 
 
 def _from_drs(value: Any, now: Moment) -> Learnt:

@@ -69,13 +69,12 @@ class DrsCloud:
         function = OPERATIONS.get(model.name)
         if function is None:
             raise DrsError("ValidationException", f"{model.name} is not simulated", reason="unknownOperation")
-        _require_initialised(model, scope)
+        self._require_initialised(model, scope)
         return function(self.state, scope, params)
 
-
-def _require_initialised(model: OperationModel, scope: Scope) -> None:
-    if not scope.initialised and _needs_initialisation(model.name):
-        raise uninitialised()
+    def _require_initialised(self, model: OperationModel, scope: Scope) -> None:
+        if not scope.initialised and _needs_initialisation(model.name):
+            raise uninitialised(self.state.settings.unused_error)
 
 
 @lru_cache(maxsize=256)

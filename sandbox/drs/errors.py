@@ -70,8 +70,8 @@ def _modelled() -> dict[str, StructureShape]:
     return {shape.name: shape for shape in shapes if isinstance(shape, StructureShape)}
 
 
-def uninitialised() -> DrsError:
-    return DrsError("UninitializedAccountException", "Account not initialized")
+def uninitialised(code: str = "UninitializedAccountException") -> DrsError:
+    return DrsError(code, "Account not initialized")
 
 
 def not_opted_in() -> DrsError:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sandbox.drs import records, recovery_records
-from sandbox.drs.errors import invalid_field, not_found
+from sandbox.drs.errors import DrsError, invalid_field, not_found
 from sandbox.drs.extensions import extend, extensible, original, require_trust
 from sandbox.drs.failback import reverse
 from sandbox.drs.motion import Pulse, timestamp
@@ -295,7 +295,10 @@ def _paged(member: str, items: list[dict[str, Any]], next_token: str | None) -> 
 
 @operation
 def get_replication_configuration(state: CloudState, scope: Scope, params: Params) -> Output:
-    return records.replication_configuration(_server(scope, params))
+    server = _server(scope, params)
+    if server.staging is not None and not state.settings.configures_extensions:
+        raise DrsError("AccessDeniedException", f"{server.server_id} is extended: its original is configured")
+    return records.replication_configuration(server)
 
 
 @operation

@@ -8,7 +8,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 from pydantic.alias_generators import to_camel
@@ -23,7 +23,9 @@ class Settings(BaseModel):
     `page_cap` bounds every page of DescribeSourceServers whatever the caller asks for (the model has no maximum), and
     `default_page_size` is the page of a caller who does not ask. The quotas: 300 replicating servers per account and
     region, and 4000 servers in all per target account and region (AWS documentation, DRS quotas). `work_seconds` is how
-    long a job or an initial sync takes; 0 means that it is done when the next request arrives.
+    long a job or an initial sync takes; 0 means that it is done when the next request arrives. `unused_error` is what a
+    region answers where DRS is not used: the model has UninitializedAccountException, others saw BadRequestException.
+    `configures_extensions` is whether GetReplicationConfiguration answers for an extension; else it is denied.
     """
 
     model_config = ConfigDict(
@@ -35,6 +37,8 @@ class Settings(BaseModel):
     replicating_servers_quota: PositiveInt = 300
     total_servers_quota: PositiveInt = 4000
     work_seconds: NonNegativeFloat = 0
+    unused_error: Literal["UninitializedAccountException", "BadRequestException"] = "UninitializedAccountException"
+    configures_extensions: bool = False
 
 
 @dataclass(frozen=True, slots=True)

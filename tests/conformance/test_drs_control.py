@@ -3,6 +3,7 @@
 import time
 
 from .conftest import REGION, STAGING, STRANGER, TARGET
+from .test_drs_conformance import code
 
 KEY = {"accountId": STAGING, "region": REGION}
 
@@ -202,3 +203,26 @@ def test_a_reset_forgets_everything(cloud):
     truth = cloud.control("GET", "/truth")
     assert (truth["scopes"], truth["trusts"], truth["settings"]["pageCap"]) == ([], {}, 300)
     assert cloud.control("GET", "/faults")["rules"] == cloud.control("GET", "/calls")["calls"] == []
+
+
+def test_a_region_that_is_not_used_answers_as_it_is_told(cloud):
+    drs = cloud.client(STRANGER)
+    assert code(drs.describe_source_servers) == ("UninitializedAccountException", 400)
+    cloud.control("POST", "/settings", {"unusedError": "BadRequestException"})
+    assert code(drs.describe_source_servers) == ("BadRequestException", 400)
+
+
+def test_the_configuration_of_an_extension_is_denied_unless_told_otherwise(cloud):
+    (source,) = cloud.servers(1)
+    (extension,) = cloud.servers(1, account=TARGET, extendedFrom=source["arn"])
+    ask = cloud.client(TARGET).get_replication_configuration
+    assert code(ask, sourceServerID=extension["sourceServerID"]) == ("AccessDeniedException", 403)
+    cloud.control("POST", "/settings", {"configuresExtensions": True})
+    assert ask(sourceServerID=extension["sourceServerID"])["sourceServerID"] == extension["sourceServerID"]
+
+
+def test_an_instance_may_be_without_an_origin(cloud):
+    cloud.servers(1, instanceId="i-0123456789abcdef0")
+    record = the_record(cloud)
+    assert record["sourceProperties"]["identificationHints"]["awsInstanceID"] == "i-0123456789abcdef0"
+    assert "sourceCloudProperties" not in record

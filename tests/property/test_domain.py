@@ -24,7 +24,7 @@ from chalicelib.domain.pace import Pace
 from chalicelib.domain.regions import RegionStatus, ScanRecord, ScopeState, fold
 from chalicelib.domain.scopes import Scope, stable_fraction
 from chalicelib.domain.servers import DrsFacts, content_hash, digest, lag_band, packed
-from chalicelib.domain.topology import Learnt, Source, Topology, first_seen, merge
+from chalicelib.domain.topology import Learnt, Source, Topology, checked, first_seen, merge
 from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage, is_fresh, next_probe, next_tick, slack
 from chalicelib.domain.writes import ScopeTelemetry
 
@@ -188,7 +188,7 @@ topologies = some.records(Topology, **dict.fromkeys(Topology.model_fields, learn
 def test_what_is_known_of_a_topology_is_never_overwritten(known, seen):
     merged = merge(known, seen)
     for name in Topology.model_fields:
-        before, offered = getattr(known, name), getattr(seen, name)
+        before, offered = getattr(checked(known), name), getattr(seen, name)
         replaced = before.source is Source.UNKNOWN and offered.source is not Source.UNKNOWN
         assert getattr(merged, name) == (offered if replaced else before)
     assert merge(merged, seen) == merged

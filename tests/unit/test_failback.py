@@ -5,8 +5,11 @@ from datetime import timedelta
 import pytest
 
 from chalicelib import bootstrap, inventory_query
+from chalicelib.adapters.aws_partitions import aws_partition
+from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.failback import events_after, failback_topology
 from chalicelib.domain.history import MOST_EVENTS, Event, EventKind, trimmed
+from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import DrsFacts
 from chalicelib.domain.topology import Learnt, Source
 from chalicelib.errors import InvalidRequest, NotFound
@@ -19,6 +22,7 @@ from ..factories import (
     SCOPE,
     SECOND,
     SOURCE,
+    STAGING,
     TARGET,
     arn_of,
     region_status,
@@ -74,42 +78,44 @@ class TestHistory:
 
 class TestTopology:
     def test_both_directions_have_a_command(self):
-        told = failback_topology(server_row(topology=topology()), None)
+        told = failback_topology(server_row(topology=topology()), None, aws_partition())
         assert "--region eu-west-2 --account-id 333333333333" in told.failback_command
         assert f"--region {REGION} --account-id {TARGET}" in told.reprotect_command
         assert told.failback_command.startswith("wget")
 
     def test_windows_has_its_own_installer(self):
         row = server_row(topology=topology(), operating_system="Microsoft Windows Server 2022")
-        assert "AwsReplicationWindowsInstaller.exe" in failback_topology(row, None).failback_command
+        assert "AwsReplicationWindowsInstaller.exe" in failback_topology(row, None, aws_partition()).failback_command
 
     def test_what_is_unknown_is_said_and_never_guessed(self):
         unknown = topology(original_account_id=Learnt(source=Source.UNKNOWN, learnt_at=NOW))
-        told = failback_topology(server_row(topology=unknown), None)
+        told = failback_topology(server_row(topology=unknown), None, aws_partition())
         assert told.failback_command is None
         assert [warning for warning in told.warnings if "original_account_id" in warning]
 
     def test_a_row_without_a_topology_says_so(self):
-        told = failback_topology(server_row(), None)
+        told = failback_topology(server_row(), None, aws_partition())
         assert (told.topology, told.failback_command) == (None, None)
         assert told.warnings
 
     def test_a_reversed_record_s_originals_are_those_of_the_machine(self):
         original = server_row("s-1", topology=topology())
         reversed_row = server_row("s-2", SCOPE._replace(account_id=SOURCE), replication_direction="FAILBACK")
-        told = failback_topology(reversed_row, original)
+        told = failback_topology(reversed_row, original, aws_partition())
         assert (told.topology, told.original_source_server_id) == (original.topology, "s-1")
 
     def test_a_reversed_record_alone_says_what_it_knows(self):
         row = server_row("s-2", replication_direction="FAILBACK", source_region=SECOND, source_account_id=OTHER)
-        told = failback_topology(row, None)
+        told = failback_topology(row, None, aws_partition())
         assert told.topology.original_source_region.value == REGION
         assert told.topology.original_replication_region.value == SECOND
         assert told.original_source_server_id is None
 
     def test_the_history_is_that_of_both_records_in_order(self):
         first, second = (Event(at=NOW + timedelta(days=day), kind=EventKind.FIRST_SEEN) for day in (0, 1))
-        told = failback_topology(server_row("s-2", history=[second]), server_row("s-1", history=[first]))
+        told = failback_topology(
+            server_row("s-2", history=[second]), server_row("s-1", history=[first]), aws_partition()
+        )
         assert [event.source_server_id for event in told.history] == ["s-1", "s-2"]
 
 
@@ -117,12 +123,22 @@ class TestService:
     @pytest.fixture
     def failback(self, world):
         for update in (
-            row_update("s-1", topology=topology().item(), hostname="web"),
+            row_update(
+                "s-1",
+                topology=topology().item(),
+                hostname="web",
+                reversedDirectionSourceServerArn=arn_of("s-3"),
+            ),
             row_update("s-2", hostname="web", deletedAt="2026-03-01T12:00:00.000Z"),
-            row_update("s-3", replicationDirection="FAILBACK", reversedDirectionSourceServerArn=arn_of("s-1")),
+            row_update(
+                "s-3",
+                arn=arn_of("s-3"),
+                replicationDirection="FAILBACK",
+                reversedDirectionSourceServerArn=arn_of("s-1"),
+            ),
         ):
             world.inventory.put(update)
-        return Failback(world.inventory)
+        return Failback(world.inventory, world.accounts, aws_partition)
 
     def test_living_servers_and_tombstones_are_told(self, failback):
         assert failback.get_failback_topology("s-1").topology == topology()
@@ -130,6 +146,49 @@ class TestService:
 
     def test_the_other_record_is_found_by_its_arn(self, failback):
         assert failback.get_failback_topology("s-3").original_source_server_id == "s-1"
+
+    def test_a_record_that_only_one_of_the_two_names_is_not_linked(self, world, failback):
+        world.inventory.put(row_update("s-1", reversedDirectionSourceServerArn=None))
+        assert failback.get_failback_topology("s-3").original_source_server_id is None
+
+    @pytest.mark.parametrize(("tenant", "linked"), [("default", True), ("somebody-else", False), (None, False)])
+    def test_a_record_is_linked_within_its_tenant_only(self, world, failback, tenant, linked):
+        world.add_account(TARGET)
+        if tenant:
+            world.add_account(OTHER, AccountKind.SOURCE, tenant=tenant)
+        theirs = Scope(OTHER, SECOND)
+        mine = arn_of("s-3")
+        world.inventory.put(
+            row_update(
+                "s-7",
+                theirs,
+                arn=arn_of("s-7", *theirs),
+                reversedDirectionSourceServerArn=mine,
+                topology=topology().item(),
+            )
+        )
+        world.inventory.put(
+            row_update("s-3", replicationDirection="FAILBACK", reversedDirectionSourceServerArn=arn_of("s-7", *theirs))
+        )
+        told = failback.get_failback_topology("s-3")
+        assert (told.original_source_server_id == "s-7") is linked
+        assert ("s-7" in str(told.history)) is False or linked
+
+    def test_an_extension_shows_the_configuration_of_its_original(self, world, failback):
+        world.add_account(TARGET)
+        world.add_account(STAGING, AccountKind.STAGING)
+        staged = Scope(STAGING, REGION)
+        unknown = topology(original_replication_configuration=Learnt(source=Source.UNKNOWN, learnt_at=NOW))
+        world.inventory.put(row_update("s-8", staged, arn=arn_of("s-8", STAGING), topology=topology().item()))
+        world.inventory.put(
+            row_update(
+                "s-e",
+                stagingStatus="EXTENDED",
+                stagingSourceServerArn=arn_of("s-8", STAGING),
+                topology=unknown.item(),
+            )
+        )
+        assert failback.get_failback_topology("s-e").topology == topology()
 
     def test_what_is_missing_is_warned_of(self, failback):
         with observing() as seen:
