@@ -160,8 +160,8 @@ class InventorySync:
             if (update := changes.update(scope, server, differing[server], entries[server], rows.get(server), now))
         ]
         burials = [write for server in sorted(found.gone) for write in changes.burial(scope, rows.get(server), now)]
-        announced = changes.announcement(scope, state, found.new, now)
-        unwritten = self._writer.write(lease, [*announced, *updates, *burials])
+        self._writer.write(lease, list(changes.announcement(scope, state, found.new, now)))
+        unwritten = self._writer.write(lease, [*updates, *burials])
         result.problems += [changes.not_stored(one) for one in unwritten]
 
         for server in found.listed:

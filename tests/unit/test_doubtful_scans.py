@@ -78,7 +78,7 @@ class TestTheIndexLags:
     def test_a_row_that_the_index_does_not_show_is_buried(self, world):
         world.scan()
         world.drs.add(wire_server("s-3"))
-        world.writer.interruptions = [None, Crash("dies between the rows and the record")]
+        world.writer.interruptions = [None, None, Crash("dies between the rows and the record")]
         with pytest.raises(Crash):
             world.run_work(WorkKind.INVENTORY)
         assert world.inventory.row("s-3").living
@@ -95,7 +95,7 @@ class TestTheIndexLags:
         world = World()
         world.add_account()
         world.drs.add(wire_server("s-1"), wire_server("s-2"))
-        world.writer.interruptions = [None, Crash("dies between the rows and the record")]
+        world.writer.interruptions = [None, None, Crash("dies between the rows and the record")]
         with pytest.raises(Crash):
             world.run_work(WorkKind.INVENTORY)
         world.clock.advance(400)

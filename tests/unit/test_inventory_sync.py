@@ -415,7 +415,7 @@ class TestCrashes:
     def test_a_crash_before_the_scan_record_raises_versions_next_time(self, world):
         world.scan()
         world.drs.add(wire_server("s-3"))
-        world.writer.interruptions = [None, Crash()]
+        world.writer.interruptions = [None, None, Crash()]
         with pytest.raises(Crash):
             world.run_work(WorkKind.INVENTORY)
         assert world.inventory.row("s-3").living
@@ -428,7 +428,7 @@ class TestCrashes:
     def test_a_server_that_went_during_the_crash_is_buried(self, world):
         world.scan()
         world.drs.add(wire_server("s-3"))
-        world.writer.interruptions = [None, Crash()]
+        world.writer.interruptions = [None, None, Crash()]
         with pytest.raises(Crash):
             world.run_work(WorkKind.INVENTORY)
         world.drs.remove(arn_of("s-3"))
