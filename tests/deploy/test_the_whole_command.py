@@ -40,6 +40,15 @@ def command(cloud):
     return run
 
 
+def keys_of(cloud):
+    """Deploy the keys' template; return its outputs, which are parameters of the stack."""
+    client = cloud.hub().client("cloudformation")
+    client.create_stack(StackName="keys", TemplateBody=(REPO / "infra" / "keys.yaml").read_text())
+    client.get_waiter("stack_create_complete").wait(StackName="keys", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+    [made] = client.describe_stacks(StackName="keys")["Stacks"]
+    return {one["OutputKey"]: one["OutputValue"] for one in made["Outputs"]}
+
+
 def test_validation_then_deployment(command, cloud):
     stack = Stack(cloud.hub().client("cloudformation"), "drs-active-regions-dev")
 
@@ -51,6 +60,19 @@ def test_validation_then_deployment(command, cloud):
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     assert "3 schedules, 1 switched off" in deployed.stdout
     assert (stack.status, stack.parameters["Stage"]) == ("CREATE_COMPLETE", "dev")
+
+    keys = keys_of(cloud)
+    optional = {**keys, "ApiReservedConcurrency": "5"}
+    parameters = [part for key, value in optional.items() for part in ("--param", f"{key}={value}")]
+    updated = command("dev", "--skip-checks", *parameters)
+    assert updated.returncode == 0, updated.stdout + updated.stderr
+    api = stack.resources("AWS::Lambda::Function")["APIHandler"]
+    functions = cloud.hub().client("lambda")
+    assert functions.get_function_concurrency(FunctionName=api)["ReservedConcurrentExecutions"] == 5
+    queue = {"QueueUrl": stack.outputs["InventoryWorkUrl"], "AttributeNames": ["KmsMasterKeyId"]}
+    attributes = cloud.hub().client("sqs").get_queue_attributes(**queue)["Attributes"]
+    assert attributes["KmsMasterKeyId"] == keys["QueuesKeyArn"]
+    assert set(stack.resources("AWS::IAM::ManagedPolicy")) == {"UseTablesKey", "UseQueuesKey"}
 
     refused = command("dev", "--skip-checks", "--stack-name", "UPPER_case")
     assert refused.returncode == 1

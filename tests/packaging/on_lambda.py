@@ -146,7 +146,7 @@ def setting(name, value, endpoint):
         return value
     if name.endswith("_URL"):
         return f"{endpoint}/111111111111/{name}"
-    return {"HUB_ACCOUNT_ID": "111111111111", "ENABLE_REGION_FILTERING": "true"}.get(
+    return {"HUB_ACCOUNT_ID": "111111111111", "ENABLE_REGION_FILTERING": "true", "DEFAULT_TENANT": "default"}.get(
         name, "60" if name.endswith(("_MINUTES", "_PER_SECOND")) else name.lower()
     )
 
