@@ -37,6 +37,7 @@ from .services.planning import Planner
 from .services.reactions import ScanReactions
 from .services.reconciliation import Reconciler
 from .services.refresh import Refresher
+from .services.repeated_requests import RepeatedRequests
 from .services.resync import Resync
 from .services.runs import RunReader
 from .services.staging_sync import Limits, StagingSync
@@ -162,6 +163,12 @@ def planner() -> Planner:
         redeliver_after=settings().queue_visibility_seconds,
         run_retention_days=settings().run_retention_days,
     )
+
+
+@cache
+def repeated_requests() -> RepeatedRequests:
+    """Return the use case that starts a sync once for each key of a caller."""
+    return RepeatedRequests(planner(), runs(), time.time)
 
 
 @cache

@@ -25,7 +25,7 @@ from chalicelib.domain.dead_letters import DeadLetter, DeadLetterQueue, Received
 from chalicelib.domain.extension import Refusal
 from chalicelib.domain.leases import DueWork, Lease, Outcome, Taken, WorkState
 from chalicelib.domain.regions import RegionStatus, ScanRecord
-from chalicelib.domain.results import Run, WorkResult
+from chalicelib.domain.results import Remembered, Run, WorkResult
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import Page, Partition, Position, ServerRow
 from chalicelib.domain.texts import message_text
@@ -492,9 +492,16 @@ class FakeRuns:
 
     def __init__(self) -> None:
         self.runs: dict[str, tuple[Run, dict[WorkId, int]]] = {}
+        self.keys: dict[str, Remembered] = {}
 
     def store(self, run: Run, asked: dict[WorkId, int]) -> None:
         self.runs[run.run_id] = (stored(run), dict(asked))
+
+    def remember(self, key: str, request: str, run_id: str, expires_at: int) -> Remembered | None:
+        before = self.keys.get(key)
+        if before is None:
+            self.keys[key] = Remembered(request, run_id)
+        return before
 
     def read(self, run_id: str) -> tuple[Run, dict[WorkId, int]] | None:
         return self.runs.get(run_id)

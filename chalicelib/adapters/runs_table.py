@@ -3,13 +3,16 @@
 import json
 import zlib
 
-from ..domain.results import Run
+from botocore.exceptions import ClientError
+
+from ..domain.results import Remembered, Run
 from ..domain.work import WorkId, WorkKind
 from . import dynamodb
 from .stored_records import stored
 
 RUN = "RUN"
 SCOPES = "SCOPES#"
+KEY = "KEY#"
 RUN_INDEX = "RunIndex"  # runs only: their parts have no kind
 SCOPES_PER_ITEM = 1000  # about 10 KB compressed
 
@@ -32,6 +35,31 @@ class RunsTable:
         for part in (*parts, {"part": RUN, **run.item()}):
             item = {**part, "runId": run.run_id, "expiresAt": run.expires_at}
             dynamodb.write("put_item", TableName=self._table, Item=dynamodb.marshal(item))
+
+    def remember(self, key: str, request: str, run_id: str, expires_at: int) -> Remembered | None:
+        """Keep what a caller's key is used for, where it is not kept already; return what was kept before, or None.
+
+        Args:
+            key: a digest of the caller and his key.
+            request: a digest of the request.
+            run_id: the run that is about to begin.
+            expires_at: epoch seconds; the key is good for anything again then.
+        """
+        item = {"runId": f"{KEY}{key}", "part": KEY, "request": request, "begins": run_id, "expiresAt": expires_at}
+        try:
+            dynamodb.write(
+                "put_item",
+                TableName=self._table,
+                Item=dynamodb.marshal(item),
+                ConditionExpression="attribute_not_exists(runId)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if dynamodb.code(error) != "ConditionalCheckFailedException":
+                raise
+            kept = dynamodb.unmarshal(error.response["Item"])
+            return Remembered(kept["request"], kept["begins"])
+        return None
 
     def read(self, run_id: str) -> tuple[Run, dict[WorkId, int]] | None:
         """Return a run and what it asked for, or None where there is no such run."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from ..bootstrap import planner, run_reader
+from ..bootstrap import repeated_requests, run_reader
 from ..domain.accounts import AccountId
 from ..domain.records import Moment, Record, iso
 from ..domain.results import Calls, Run, RunMode, RunProgress
@@ -19,6 +19,7 @@ from .operation import Operation, Request, routes
 RunToken = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")
 ]
+IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 RunLimit = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -37,12 +38,15 @@ class SyncOptions(Request):
         dry_run: tags and staging: only say what would be done.
         retry_refused: staging: try again what was refused or removed.
         wait: seconds to wait for the summary; 0: answer at once.
+        idempotency_key: chosen by the caller; the same request with the same key within a day is answered with the run
+            that it began, and begins no other.
     """
 
     scopes: Annotated[list[ScopeBody], Field(min_length=1, max_length=1000)] | None = None
     dry_run: bool = False
     retry_refused: bool = False
     wait: Wait = 0
+    idempotency_key: IdempotencyKey | None = None
 
 
 class StartSync(SyncOptions):
@@ -180,7 +184,7 @@ def _sync(kind: WorkKind, options: SyncOptions, caller: str) -> SyncAnswer:
         raise InvalidRequest(f"retryRefused: {kind} sync refuses nothing")
     scopes = [Scope(scope.account_id, scope.region) for scope in options.scopes] if options.scopes else None
     request = SyncRequest(kind, scopes, options.dry_run, options.retry_refused, caller)
-    return sync_answer(planner().sync(request), options.wait)
+    return sync_answer(repeated_requests().sync(request, options.idempotency_key), options.wait)
 
 
 def _answer(run: Run) -> SyncAnswer:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import NonNegativeInt
 
@@ -97,6 +97,13 @@ class Run(Record):
     probes: NonNegativeInt = 0
     total_scopes: NonNegativeInt
     expires_at: int
+
+
+class Remembered(NamedTuple):
+    """What a caller's key was used for: a digest of the request, and the run that it began."""
+
+    request: str
+    run_id: str
 
 
 class ScopeProgress(Record):

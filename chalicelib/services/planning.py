@@ -34,6 +34,7 @@ class SyncRequest(NamedTuple):
         dry_run: whether only to say what would be done (tags and staging).
         retry_refused: staging: whether to try again what was refused or removed.
         requested_by: who asks.
+        run_id: the run's ID where it was given out before; None: a new one.
     """
 
     kind: WorkKind
@@ -41,6 +42,7 @@ class SyncRequest(NamedTuple):
     dry_run: bool = False
     retry_refused: bool = False
     requested_by: str = "operator"
+    run_id: str | None = None
 
 
 class Plan(NamedTuple):
@@ -108,7 +110,13 @@ class Planner:
             plan = self._ask(RunMode.ACTIVE, self._active(request.kind, decision), request)
         else:
             plan = self._plan_everything(request.kind, decision, request)
-        return self._start(request.kind, plan, decision, request.requested_by, dry_run=request.dry_run)
+        return self._start(
+            request.kind, plan, decision, request.requested_by, dry_run=request.dry_run, run_id=request.run_id
+        )
+
+    def new_run_id(self, kind: WorkKind) -> str:
+        """Return an ID for a run of `kind` that begins now."""
+        return f"{datetime.fromtimestamp(self._clock(), UTC):%Y%m%dT%H%M%SZ}-{kind}-{uuid4().hex[:8]}"
 
     def _plan_due(self, kind: WorkKind, decision: Decision) -> Plan:
         now = int(self._clock())
@@ -199,7 +207,14 @@ class Planner:
         ]
 
     def _start(
-        self, kind: WorkKind, plan: Plan, decision: Decision, requested_by: str, *, dry_run: bool = False
+        self,
+        kind: WorkKind,
+        plan: Plan,
+        decision: Decision,
+        requested_by: str,
+        *,
+        dry_run: bool = False,
+        run_id: str | None = None,
     ) -> Run:
         """Send the messages of what was planned, store the run and report it; then raise what went wrong before.
 
@@ -210,7 +225,7 @@ class Planner:
         sent = attempt_each(self._queue.send, [tuple(messages)])
         now = datetime.fromtimestamp(self._clock(), UTC)
         run = Run(
-            run_id=f"{now:%Y%m%dT%H%M%SZ}-{kind}-{uuid4().hex[:8]}",
+            run_id=run_id or self.new_run_id(kind),
             kind=kind,
             mode=plan.mode,
             dry_run=dry_run,

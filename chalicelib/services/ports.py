@@ -9,7 +9,7 @@ from ..domain.extension import Refusal
 from ..domain.leases import DueWork, Lease, Outcome, Taken, WorkState
 from ..domain.partitions import AwsPartition
 from ..domain.regions import RegionStatus, ScanRecord
-from ..domain.results import Run
+from ..domain.results import Remembered, Run
 from ..domain.scopes import Scope
 from ..domain.servers import Page, Partition, Position, ServerRow
 from ..domain.work import WorkId, WorkKind, WorkMessage
@@ -96,6 +96,7 @@ class Runs(Protocol):
     """Sync runs."""
 
     def store(self, run: Run, asked: dict[WorkId, int]) -> None: ...
+    def remember(self, key: str, request: str, run_id: str, expires_at: int) -> Remembered | None: ...
     def read(self, run_id: str) -> tuple[Run, dict[WorkId, int]] | None: ...
     def latest(self, kind: WorkKind, limit: int, before: str | None) -> list[Run]: ...
 

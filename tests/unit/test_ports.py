@@ -645,6 +645,12 @@ class TestRuns:
             ports.runs.store(run(), {work(): 1})
         assert ports.runs.read("run-1") == (run(), {work(): 1})
 
+    def test_a_key_is_remembered_for_what_it_was_used_for_first(self, ports):
+        assert ports.runs.remember("a", "one request", "run-1", 2_000_000_000) is None
+        assert ports.runs.remember("a", "another", "run-2", 2_000_000_000) == ("one request", "run-1")
+        assert ports.runs.remember("b", "another", "run-2", 2_000_000_000) is None
+        assert ports.runs.read("run-1") is None
+
     def test_the_latest_runs_of_a_kind_come_newest_first(self, ports):
         for number in range(5):
             kind = WorkKind.TAGS if number == 2 else WorkKind.INVENTORY
