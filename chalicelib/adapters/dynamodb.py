@@ -45,6 +45,11 @@ def code(error: ClientError) -> str:
     return str(error.response["Error"]["Code"])
 
 
+def refused_item(error: ClientError) -> Any:
+    """Return the item that a condition refused, as DynamoDB answers with ReturnValuesOnConditionCheckFailure."""
+    return error.response.get("Item") or {}
+
+
 def query(**parameters: Any) -> Iterator[Item]:
     """Yield every item of a Query, all pages."""
     return _items("query", parameters)

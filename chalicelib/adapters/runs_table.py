@@ -57,7 +57,7 @@ class RunsTable:
         except ClientError as error:
             if dynamodb.code(error) != "ConditionalCheckFailedException":
                 raise
-            kept = dynamodb.unmarshal(error.response["Item"])
+            kept = dynamodb.unmarshal(dynamodb.refused_item(error))
             return Remembered(kept["request"], kept["begins"])
         return None
 

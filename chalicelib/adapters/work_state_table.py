@@ -190,7 +190,7 @@ class WorkStateTable:
         except ClientError as error:
             if dynamodb.code(error) != "ConditionalCheckFailedException":
                 raise
-            refused = dynamodb.unmarshal(_refused_item(error))
+            refused = dynamodb.unmarshal(dynamodb.refused_item(error))
             if also and refused.get("epoch") == lease.epoch:
                 raise _MoreWanted from None
             raise LeaseLost(f"{lease.work.key}: epoch {lease.epoch} is over") from None
@@ -239,11 +239,6 @@ class _MoreWanted(Exception):
 
 _IDENTITY = "kind = :kind, accountId = :account, #region = :region, dueShard = :shard"
 _NAMES = {"#region": "region"}
-
-
-def _refused_item(error: ClientError) -> Any:
-    """Return the item that a condition refused, as DynamoDB answers with ReturnValuesOnConditionCheckFailure."""
-    return error.response.get("Item") or {}
 
 
 def _identity(work: WorkId) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..observability import identify, logger, observed
 from .answers import error_body
 
 LARGEST_BODY = 256 * 1024  # bytes; far below API Gateway's 10 MB: the largest request names 1,000 scopes
+LARGEST_ANSWER = 4_000_000  # bytes; Lambda answers 6 MB, and API Gateway's proxy event escapes quotes
 SECRETS = {"externalId"}
 
 Model = TypeVar("Model", bound=Record)

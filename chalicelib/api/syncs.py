@@ -14,7 +14,7 @@ from ..domain.work import WorkKind
 from ..errors import InvalidRequest
 from ..services.planning import SyncRequest
 from .fields import Region, RunId, Wait
-from .operation import Operation, Request, routes
+from .operation import LARGEST_ANSWER, Operation, Request, routes
 
 RunToken = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$")
@@ -120,8 +120,8 @@ def start_sync(request: StartSync, caller: str) -> SyncAnswer:
 
 
 def get_sync(request: RunRequest, _: str) -> RunProgress:
-    """Return a run's progress, scope by scope."""
-    return run_reader().progress(request.run_id)
+    """Return a run's progress, scope by scope, as far as one answer holds them."""
+    return run_reader().progress(request.run_id).within(LARGEST_ANSWER)
 
 
 def list_syncs(request: ListRuns, _: str) -> RunList:

@@ -117,7 +117,12 @@ class ScopeProgress(Record):
 
 
 class RunProgress(Record):
-    """A run with what became of its scopes, read from their work items."""
+    """A run with what became of its scopes, read from their work items.
+
+    Attributes:
+        scopes: by account and region; where an answer cannot hold all of them, failed ones first, then waiting ones.
+        scopes_left_out: how many it could not hold; every count is of all scopes.
+    """
 
     run: Run
     status: str
@@ -128,3 +133,13 @@ class RunProgress(Record):
     calls_saved: NonNegativeInt
     counts: dict[str, int]
     scopes: list[ScopeProgress]
+    scopes_left_out: NonNegativeInt = 0
+
+    def within(self, most_bytes: int) -> Self:
+        """Return the progress with so many of its scopes as take `most_bytes` of JSON together."""
+        sizes = {id(scope): json_bytes(scope.model_dump(mode="json", by_alias=True)) for scope in self.scopes}
+        if sum(sizes.values()) <= most_bytes:
+            return self
+        worst_first = sorted(self.scopes, key=lambda scope: (scope.error is None, scope.done))
+        kept = fitting(worst_first, len(worst_first), most_bytes, lambda scope: sizes[id(scope)])
+        return self.model_copy(update={"scopes": kept, "scopes_left_out": len(self.scopes) - len(kept)})

@@ -23,6 +23,8 @@ from .refresh import Refresher
 MOST_PER_PAGE = 200
 MOST_EXAMINED = 400  # rows that one request reads: parsing them takes about a quarter of a second
 ROWS_AT_ONCE = 200
+MOST_BYTES = 4_000_000  # of one page: Lambda answers 6 MB, and 200 well-tagged rows are up to 8 MB
+BYTES_WITHOUT_TAGS = 4_000  # of one row, at most
 
 
 class Query(NamedTuple):
@@ -150,7 +152,7 @@ class InventoryQuery:
         scans = {scan.scope.key: scan for scan in self._scopes(query)} if _walks(query) else {}
         partitions = [Partition(InventoryIndex.SCOPE, key) for key in scans] if _walks(query) else [_partition(query)]
         rows: list[ServerRow] = []
-        examined, used, last = 0, [], None
+        examined, size, used, last = 0, 0, [], None
         at_once = limit if query.unfiltered else ROWS_AT_ONCE
         for partition, row, more in self._rows(partitions, cursor, at_once):
             if partition.value not in used:
@@ -160,7 +162,8 @@ class InventoryQuery:
             examined += 1
             if query.matches(row):
                 rows.append(row)
-            if len(rows) == limit or examined == MOST_EXAMINED:
+                size += _bytes(row)
+            if len(rows) == limit or examined == MOST_EXAMINED or size >= MOST_BYTES:
                 last = Cursor(partition.value, Position(row.source_server_id, row.replication_region))
                 last = last if more else None
                 break
@@ -202,6 +205,12 @@ class InventoryQuery:
         if account is None:
             raise NotFound(f"account {account_id} is not registered")
         return account
+
+
+def _bytes(row: ServerRow) -> int:
+    """Return about how many bytes a row takes in an answer: tags make the difference."""
+    tags = [*row.drs_tags.items(), *row.source_tags.items()]
+    return BYTES_WITHOUT_TAGS + sum(len(key.encode()) + len(value.encode()) for key, value in tags)
 
 
 def _walks(query: Query) -> bool:

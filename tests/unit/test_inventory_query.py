@@ -165,6 +165,22 @@ class TestTokens:
         assert [row.source_server_id for row in page.rows] == ["s-5", "s-4"]
 
 
+class TestBytes:
+    def test_a_page_of_well_tagged_servers_is_cut_and_the_next_one_goes_on(self, world):
+        """AWS: 50 tags with keys of 128 and values of 256 characters; in UTF-8 up to four bytes each."""
+        tags = {f"{number:02}" + "k" * 126: "\U0001f600" * 256 for number in range(50)}
+        for number in range(150):
+            world.drs.add(wire_server(f"s-wide-{number:03}", TARGET, SECOND, tags=tags))
+        world.scan(Scope(TARGET, SECOND))
+        token, seen = None, []
+        while token or not seen:
+            page = world.query.page(Query(account_id=TARGET, region=SECOND), 200, token)
+            assert sum(len(json.dumps(row.drs_tags, ensure_ascii=False).encode()) for row in page.rows) < 5_000_000
+            seen += [row.source_server_id for row in page.rows]
+            token = page.next_token
+        assert len(seen) == len(set(seen)) == 151
+
+
 class TestOneServer:
     def test_a_living_server_and_a_tombstone_are_found(self, world):
         assert world.query.server("s-1").living

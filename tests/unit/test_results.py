@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from chalicelib.adapters.dynamodb import marshal
 from chalicelib.domain.regions import ScopeState
-from chalicelib.domain.results import MOST_REPORTED_BYTES, Problem, WorkResult
+from chalicelib.domain.results import MOST_REPORTED_BYTES, Problem, RunProgress, ScopeProgress, WorkResult
 from chalicelib.domain.texts import fitting, json_bytes, message_text, neutral, shortened
 from chalicelib.domain.work import WorkKind
 from chalicelib.errors import DrsActiveRegionsError
 
-from ..factories import NOW, REGION, SCOPE, TARGET, instance, scan_record, wire_server
+from ..factories import NOW, REGION, SCOPE, TARGET, instance, run, scan_record, wire_server
 
 WELL_TAGGED = {f"company:cost-centre:{number:02}": "x" * 68 for number in range(45)}
 HUNDRED_TWENTY = 120
@@ -129,3 +129,18 @@ def test_json_takes_no_fewer_bytes_than_the_item(value):
         return {"S": lambda: len(held.encode()), "N": lambda: len(held) // 2 + 2}.get(kind, lambda: 1)()
 
     assert json_bytes(value) >= size(marshal({"value": value})["value"]) - 8
+
+
+def test_an_answer_about_very_many_scopes_holds_the_failed_ones_and_counts_all():
+    scopes = [
+        ScopeProgress(account_id=f"{number:012d}", region="eu-west-1", done=number % 3 == 0) for number in range(4999)
+    ]
+    scopes.append(ScopeProgress(account_id="999999999999", region="eu-west-1", done=False, error="x" * 200))
+    figures = {"done": 1667, "failed": 1, "waiting": 3333, "calls": {}, "calls_saved": 0, "counts": {}}
+    progress = RunProgress(run=run(), status="RUNNING", scopes=scopes, **figures)
+    small = progress.within(100_000)
+    assert json_bytes(small.model_dump(mode="json", by_alias=True)) < 110_000
+    assert small.scopes[0].error
+    assert not any(scope.done for scope in small.scopes)
+    assert len(small.scopes) + small.scopes_left_out == 5000
+    assert progress.within(10_000_000) is progress
