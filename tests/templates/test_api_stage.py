@@ -4,13 +4,16 @@ import json
 
 import pytest
 
+from chalicelib.api.operation import RunsIn
+from chalicelib.api.table import OPERATIONS
+
 HEALTH = "/~1health"
 COSTLY = {
-    ("POST", "/reconcile"),
-    ("POST", "/accounts/{accountId}/validate"),
-    ("POST", "/staging-accounts/validate"),
-    ("POST", "/dead-letters/redrive"),
+    (operation.method, operation.path)
+    for operation in OPERATIONS.values()
+    if operation.method == "POST" and operation.runs_in is not RunsIn.ITSELF
 }
+"""What enters customer accounts, or has whole tables read."""
 
 
 @pytest.fixture(scope="module")
