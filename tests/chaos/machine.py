@@ -173,6 +173,7 @@ class Chaos(RuleBasedStateMachine):
         self.go_by(900, [WorkKind.INVENTORY])
         self.world.drs.empty.clear()
 
+    @rule()
     def aws_adds_a_region(self) -> None:
         self.step()
         if NEW_REGION not in self.world.regions:
