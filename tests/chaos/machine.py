@@ -93,8 +93,10 @@ of_a_cycle = disruptions(calls=60, most=14)
 poison = st.sampled_from(
     ["not json", "", "[]", '{"kind":"inventory"}', '{"kind":"gardening","accountId":"1","region":"eu-west-1"}']
 )
-WITHIN_HOURS = (0, 1801, 901, 901, 3601, 2 * 3600, 2 * 3600 + 901)
-"""Seconds between the first rounds: visibility and leases, the back-off of scans, the slowest probe and resync."""
+SOON = (0, 1801)
+"""Seconds between the first rounds: visibility and leases."""
+TICKS_WITHIN_HOURS = 25
+"""Ticks of the inventory's schedule, a quarter of an hour apart: the slowest probe and the resync, and one more."""
 QUIET = (25 * 3600, 1900)
 """Seconds between the last rounds: the longest back-off, one more."""
 ROUNDS_OF_EXTENSIONS = 4
@@ -537,7 +539,14 @@ class Chaos(RuleBasedStateMachine):
         self.switchboard.heal()
         self.switchboard.disruptions = []
         self.world.clock.advance(1)
-        for pause in WITHIN_HOURS:
+        for pause in SOON:
+            self.operators_finish()
+            self.product.retry_ticks()
+            self.go_by(pause, list(WorkKind))
+        for _ in range(TICKS_WITHIN_HOURS):
+            self.world.clock.advance(900)
+            self.product.tick(WorkKind.INVENTORY)
+        for pause in (1, 1801, 901):
             self.operators_finish()
             self.product.retry_ticks()
             self.go_by(pause, list(WorkKind))

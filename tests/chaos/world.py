@@ -42,6 +42,7 @@ EVERY_REGION = [*DRS_REGIONS, NEW_REGION, ELSEWHERE_REGION]
 ENVIRONMENT = {
     **{name.upper(): name for name, field in Settings.model_fields.items() if field.is_required()},
     "HUB_ACCOUNT_ID": HUB,
+    "ENABLE_REGION_FILTERING": "true",
     "MAX_EXTENSIONS_PER_RUN": "2",
     "MAX_SOURCE_SERVERS_PER_SCOPE": "5",
 }
