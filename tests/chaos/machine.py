@@ -163,11 +163,13 @@ class Chaos(RuleBasedStateMachine):
         if servers := self.model.servers():
             self.model.others_tag(servers[number % len(servers)], key)
 
+    @rule(number=numbers)
     def an_instance_is_terminated(self, number: int) -> None:
         self.step()
         if servers := self.model.servers():
             self.model.terminates(servers[number % len(servers)])
 
+    @rule(number=numbers, what=of_an_invocation)
     def drs_lists_nothing_once(self, number: int, what: list[Disruption]) -> None:
         self.step(what)
         if servers := self.model.servers():

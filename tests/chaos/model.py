@@ -36,7 +36,7 @@ SKIP = "skip"
 WITH_RULES = [(TARGET, STAGING), (TARGET, SECOND_STAGING)]
 SCOPES = [Scope(account_id, region) for account_id in WITH_DRS if account_id != FAR for region in DRS_REGIONS]
 SCOPES += [Scope(FAR, ELSEWHERE_REGION)]
-ORIGINS = [(SOURCE, "eu-central-1"), (SOURCE, "us-east-1"), (OTHER, "eu-west-1"), None]
+ORIGINS = [(SOURCE, "eu-central-1"), (SOURCE, "us-east-1"), (OTHER, "eu-west-1"), (STRANGER, "eu-west-1"), None]
 STATES = ["CONTINUOUS", "STALLED", "DISCONNECTED", "INITIAL_SYNC"]
 TAGS = ["Name", "env", "team"]
 
