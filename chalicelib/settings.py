@@ -35,6 +35,9 @@ class Settings(BaseModel):
     work_dead_letter_queue_url: Name
     schedule_failures_queue_url: Name
     stream_failures_queue_url: Name
+    reader_role_name: Name = "drs-active-regions-reader"
+    writer_role_name: Name = "drs-active-regions-writer"
+    role_path: Name = "/drs-active-regions/dev/"
     default_tenant: Tenant = DEFAULT_TENANT
     account_probe_function: Name | None = None
     maintenance_function: Name | None = None

@@ -43,6 +43,7 @@ from chalicelib.errors import (
     AccessDenied,
     AlreadyExists,
     DrsActiveRegionsError,
+    InvalidRequest,
     LeaseLost,
     NotFound,
     Refused,
@@ -288,6 +289,7 @@ class FakeAccounts:
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
         self.members: dict[tuple[str, str], Membership] = {}
+        self.owners: dict[str, str] = {}  # account ID by ExternalId
 
     def read(self, account_id: str) -> Account | None:
         return self.accounts.get(account_id)
@@ -307,6 +309,7 @@ class FakeAccounts:
     def create(self, account: Account) -> None:
         if account.account_id in self.accounts:
             raise AlreadyExists(f"account {account.account_id} is registered already")
+        self._claim(account)
         self.accounts[account.account_id] = stored(account)
 
     def create_membership(self, membership: Membership) -> None:
@@ -319,15 +322,30 @@ class FakeAccounts:
         present = self.accounts.get(account.account_id)
         if present is None or present.status is AccountStatus.REMOVING:
             raise NotFound(f"account {account.account_id} is not registered, or is being removed")
+        self._claim(account)
+        if present.external_id != account.external_id:
+            self._release(present)
         self.accounts[account.account_id] = stored(account)
 
     def delete(self, account_id: str, status: AccountStatus) -> None:
         present = self.accounts.get(account_id)
         if present is not None and present.status is status:
             del self.accounts[account_id]
+            self._release(present)
 
     def delete_membership(self, account_id: str, staging_account_id: str) -> bool:
         return self.members.pop((account_id, staging_account_id), None) is not None
+
+    def _claim(self, account: Account) -> None:
+        if (
+            account.external_id
+            and self.owners.setdefault(account.external_id, account.account_id) != account.account_id
+        ):
+            raise InvalidRequest("externalId: another account has it; each account needs one of its own")
+
+    def _release(self, account: Account) -> None:
+        if account.external_id and self.owners.get(account.external_id) == account.account_id:
+            del self.owners[account.external_id]
 
 
 @dataclass

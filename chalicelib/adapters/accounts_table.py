@@ -1,16 +1,25 @@
 """The table `accounts`: registered accounts and their staging memberships, an item each."""
 
+import time
+from hashlib import sha256
+from typing import Any
+
 from botocore.exceptions import ClientError
 
 from ..domain.accounts import DEFAULT_TENANT, Account, AccountKind, AccountStatus, Membership
-from ..errors import AlreadyExists, NotFound
+from ..errors import AlreadyExists, DrsActiveRegionsError, InvalidRequest, NotFound
 from . import dynamodb
+from .pauses import pauses
 from .stored_records import stored
 
 ACCOUNT = "ACCOUNT"
 STAGING = "STAGING#"
 MEMBER_INDEX = "MemberIndex"
 KIND_INDEX = "KindIndex"
+EXTERNAL_ID = "EXTERNAL_ID"
+TRIES = 6
+CONDITION_FAILED = "ConditionalCheckFailed"
+TAKEN = "externalId: another account has it; each account needs one of its own"
 
 
 class AccountsTable:
@@ -66,12 +75,18 @@ class AccountsTable:
         return sorted(item["accountId"] for item in items)
 
     def create(self, account: Account) -> None:
-        """Store a new account.
+        """Store a new account, and that its ExternalId is its own, in one transaction.
 
         Raises:
             AlreadyExists: where it is registered.
+            InvalidRequest: where another account has its ExternalId.
         """
-        self._create({**account.item(), "record": ACCOUNT}, f"account {account.account_id} is registered already")
+        actions = [self._put(account, "attribute_not_exists(accountId)"), *self._claim(account)]
+        failed = self._transact(actions)
+        if failed[0]:
+            raise AlreadyExists(f"account {account.account_id} is registered already")
+        if any(failed):
+            raise InvalidRequest(TAKEN)
 
     def create_membership(self, membership: Membership) -> None:
         """Store a new membership.
@@ -85,39 +100,39 @@ class AccountsTable:
         )
 
     def replace(self, account: Account) -> None:
-        """Store the account anew.
+        """Store the account anew; where its ExternalId changed, the old one is free again in the same transaction.
 
         Raises:
             NotFound: where it is not registered, or is being removed.
+            InvalidRequest: where another account has its ExternalId.
         """
-        try:
-            dynamodb.write(
-                "put_item",
-                TableName=self._table,
-                Item=dynamodb.marshal({**account.item(), "record": ACCOUNT}),
-                ConditionExpression="attribute_exists(accountId) AND #status <> :removing",
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues=dynamodb.marshal({":removing": AccountStatus.REMOVING.value}),
-            )
-        except ClientError as error:
-            if dynamodb.code(error) == "ConditionalCheckFailedException":
-                raise NotFound(f"account {account.account_id} is not registered, or is being removed") from None
-            raise
+        while (before := self.read(account.account_id)) and before.status is not AccountStatus.REMOVING:
+            condition, values = _unchanged(before, "attribute_exists(accountId) AND #status <> :removing")
+            put = self._put(account, condition, {**values, ":removing": AccountStatus.REMOVING.value})
+            changed = before.external_id != account.external_id
+            failed = self._transact([put, *self._claim(account), *(self._release(before) if changed else [])])
+            if any(failed[1:]):
+                raise InvalidRequest(TAKEN)
+            if not any(failed):
+                return
+        raise NotFound(f"account {account.account_id} is not registered, or is being removed")
 
     def delete(self, account_id: str, status: AccountStatus) -> None:
-        """Take away the account of that `status`; nothing happens where there is none, or it came back meanwhile."""
-        try:
-            dynamodb.write(
-                "delete_item",
-                TableName=self._table,
-                Key=dynamodb.marshal({"accountId": account_id, "record": ACCOUNT}),
-                ConditionExpression="#status = :status",
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues=dynamodb.marshal({":status": status.value}),
-            )
-        except ClientError as error:
-            if dynamodb.code(error) != "ConditionalCheckFailedException":
-                raise
+        """Take away the account of that `status` and free its ExternalId, in one transaction.
+
+        Nothing happens where there is none, or it came back meanwhile.
+        """
+        while (before := self.read(account_id)) and before.status is status:
+            condition, values = _unchanged(before, "#status = :status")
+            delete = {
+                "TableName": self._table,
+                "Key": dynamodb.marshal({"accountId": account_id, "record": ACCOUNT}),
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {"#status": "status"},
+                "ExpressionAttributeValues": dynamodb.marshal({**values, ":status": status.value}),
+            }
+            if not any(self._transact([{"Delete": delete}, *self._release(before)])):
+                return
 
     def delete_membership(self, account_id: str, staging_account_id: str) -> bool:
         """Take a membership away; False where there was none."""
@@ -132,6 +147,68 @@ class AccountsTable:
     def _account(self, item: dynamodb.Item) -> Account:
         return stored(Account, {"tenant": self._default_tenant, **item})
 
+    def _put(self, account: Account, condition: str, values: dynamodb.Item | None = None) -> dict[str, Any]:
+        put = {
+            "TableName": self._table,
+            "Item": dynamodb.marshal({**account.item(), "record": ACCOUNT}),
+            "ConditionExpression": condition,
+        }
+        if values:
+            put["ExpressionAttributeNames"] = {"#status": "status"}
+            put["ExpressionAttributeValues"] = dynamodb.marshal(values)
+        return {"Put": put}
+
+    def _claim(self, account: Account) -> list[dict[str, Any]]:
+        """Return what stores that the account's ExternalId is its own; it fails where it is another's."""
+        if account.external_id is None:
+            return []
+        item = {**_claim_key(account.external_id), "ownerId": account.account_id}
+        put = {
+            "TableName": self._table,
+            "Item": dynamodb.marshal(item),
+            "ConditionExpression": "attribute_not_exists(accountId) OR ownerId = :owner",
+            "ExpressionAttributeValues": dynamodb.marshal({":owner": account.account_id}),
+        }
+        return [{"Put": put}]
+
+    def _release(self, account: Account) -> list[dict[str, Any]]:
+        """Return what frees the account's ExternalId; nothing where that was never stored to be its own."""
+        if account.external_id is None:
+            return []
+        key = _claim_key(account.external_id)
+        claim = dynamodb.get(self._table, key)
+        if claim is None or claim["ownerId"] != account.account_id:
+            return []
+        delete = {
+            "TableName": self._table,
+            "Key": dynamodb.marshal(key),
+            "ConditionExpression": "attribute_not_exists(accountId) OR ownerId = :owner",
+            "ExpressionAttributeValues": dynamodb.marshal({":owner": account.account_id}),
+        }
+        return [{"Delete": delete}]
+
+    @staticmethod
+    def _transact(actions: list[dict[str, Any]]) -> list[bool]:
+        """Carry out one transaction; return for each action whether its condition failed: where one did, none is done.
+
+        Safe to repeat: each action is conditional, and a conflict with another writer leaves nothing behind.
+        """
+        for pause in pauses(TRIES):
+            time.sleep(pause)
+            try:
+                dynamodb.client().transact_write_items(TransactItems=actions)
+            except ClientError as error:
+                if dynamodb.code(error) != "TransactionCanceledException":
+                    raise
+                codes = [reason.get("Code") for reason in error.response["CancellationReasons"]]
+                if CONDITION_FAILED in codes:
+                    return [code == CONDITION_FAILED for code in codes]
+                if not set(codes) <= {"None", "TransactionConflict", "ThrottlingError"}:
+                    raise
+            else:
+                return [False] * len(actions)
+        raise DrsActiveRegionsError(f"the registry is busy: a transaction conflicted {TRIES} times")
+
     def _create(self, item: dynamodb.Item, exists: str) -> None:
         try:
             dynamodb.write(
@@ -144,3 +221,15 @@ class AccountsTable:
             if dynamodb.code(error) == "ConditionalCheckFailedException":
                 raise AlreadyExists(exists) from None
             raise
+
+
+def _claim_key(external_id: str) -> dynamodb.Item:
+    """Return the key of the item that says whose an ExternalId is: its hash, because keys are no place for secrets."""
+    return {"accountId": f"{EXTERNAL_ID}#{sha256(external_id.encode()).hexdigest()}", "record": EXTERNAL_ID}
+
+
+def _unchanged(before: Account, condition: str) -> tuple[str, dynamodb.Item]:
+    """Return `condition` with that the account's ExternalId is the one that was read, and its values."""
+    if before.external_id is None:
+        return f"{condition} AND attribute_not_exists(externalId)", {}
+    return f"{condition} AND externalId = :external", {":external": before.external_id}

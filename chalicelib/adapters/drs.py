@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..domain.accounts import Access, Account
+from ..errors import AccessDenied
 from .services import readable, translated
 from .sessions import CustomerSessions, hub_region
 
@@ -116,6 +117,19 @@ class DrsProbe:
         with translated(f"{access} role of {account.account_id}"):
             client = self._sessions.client(account, access, "sts", hub_region())
             return str(client.get_caller_identity()["Account"])
+
+    def admits(self, account: Account, access: Access, external_id: str | None) -> bool:
+        """Return whether the account's role for `access` can be assumed with `external_id`; None: without one.
+
+        Raises:
+            ServiceError: where STS does not say.
+        """
+        try:
+            with translated(f"{access} role of {account.account_id}"):
+                self._sessions.try_role(account.role_arn(access) or "", external_id)
+        except AccessDenied:
+            return False
+        return True
 
     def look(self, account: Account, region: str) -> None:
         """Ask DRS for one server.

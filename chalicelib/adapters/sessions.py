@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 SESSION_SECONDS = 3600  # AWS STS: the most that a chained role session may last
+SHORTEST_SESSION = 900  # AWS STS: the least
 CLIENTS_KEPT = 256  # a fifth of a megabyte each
 _HUB_LOCK = RLock()
 HUB_ATTEMPTS = 5
@@ -115,6 +116,17 @@ class CustomerSessions:
             if client is None:
                 client = self._clients[key] = self._made(key)
         return client
+
+    def try_role(self, role_arn: str, external_id: str | None) -> None:
+        """Assume a role with `external_id`, or without one, and forget its credentials.
+
+        Raises:
+            ClientError: where it does not let the hub in.
+        """
+        secret = {"ExternalId": external_id} if external_id else {}
+        hub_client("sts").assume_role(
+            RoleArn=role_arn, RoleSessionName=self._session_name, DurationSeconds=SHORTEST_SESSION, **secret
+        )
 
     def _made(self, key: "_ClientKey") -> Any:
         from .clients import client_of

@@ -1,20 +1,23 @@
 """Accounts: registry, scopes, validation, capacity."""
 
+import secrets
 from http import HTTPStatus
+from typing import Any
 
 from pydantic import Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from ..bootstrap import account_registry, capacity, probe_client
-from ..domain.accounts import Account, AccountId, AccountKind, AccountStatus, ExternalId, RoleArn, Tenant
-from ..domain.capacity import ScopeCapacity
-from ..domain.checks import Check
+from ..bootstrap import account_registry, probe_client
+from ..domain.accounts import Account, AccountId, AccountKind, AccountStatus, NewExternalId, RoleArn, Tenant
+from ..domain.checks import TRUST_CHECK, Check
+from ..domain.customer_roles import deploy_command
 from ..domain.records import Moment, Record
 from ..domain.regions import ScopeState
 from ..errors import InvalidRequest
 from ..settings import settings
-from .fields import Region
 from .operation import Operation, Request, RunsIn, routes
+
+EXTERNAL_ID_BYTES = 32
 
 
 class AccountBody(Record):
@@ -24,11 +27,26 @@ class AccountBody(Record):
     name: str
     kind: AccountKind
     status: AccountStatus
+    status_reason: str | None
+    has_drs: bool
     partition: str
     tenant: str
     reader_role_arn: str | None
     writer_role_arn: str | None
     external_id_set: bool
+
+
+class AccountWithRoles(AccountBody):
+    """An account with what its roles are deployed with; an ExternalId that the hub made is told here and never again.
+
+    Attributes:
+        external_id: the ExternalId that the hub made just now; None where it was given, is known, or is not needed.
+        deploy_roles: the command that deploys the account's roles; run it with that account's credentials. None where
+            no role is needed.
+    """
+
+    external_id: str | None
+    deploy_roles: str | None
 
 
 class AccountList(Record):
@@ -53,19 +71,21 @@ class AccountFields(Request):
     """What can be said of an account."""
 
     name: str = Field(min_length=1, max_length=128)
-    kind: AccountKind
+    kind: AccountKind | None = Field(default=None, description="what its roles are made for; without it: by hasDrs")
+    has_drs: bool | None = Field(default=None, description="false: the account only runs EC2 instances")
     status: AccountStatus = AccountStatus.ACTIVE
     partition: str = Field(default="aws", pattern=r"^aws(-[a-z]+)*$", max_length=32)
     tenant: Tenant | None = None
     reader_role_arn: RoleArn | None = None
     writer_role_arn: RoleArn | None = None
-    external_id: ExternalId | None = Field(default=None, repr=False)
+    external_id: NewExternalId | None = Field(default=None, repr=False)
 
 
 class RegisterAccount(AccountFields):
     """An account to register; `scan_now` false leaves its first scan to the next cycle.
 
-    Without `tenant` it belongs to the stack's default tenant.
+    Without `tenant` it belongs to the stack's default tenant. Without roles, its are those that
+    infra/customer-roles.yaml makes; without `external_id` the hub makes one.
     """
 
     account_id: AccountId
@@ -76,6 +96,7 @@ class ChangeAccount(AccountFields):
     """An account's new data; without `external_id` or `tenant` the known one stays."""
 
     account_id: AccountId
+    new_external_id: bool = Field(default=False, description="whether the hub makes a new ExternalId")
 
 
 class Removal(Record):
@@ -114,46 +135,21 @@ class Validation(Record):
     checks: list[Check]
 
 
-class ExtensionNeedBody(Record):
-    """What an extension run would find in one target scope; None: not known."""
-
-    region: str
-    waiting: int | None
-    held: int | None
-    free: int | None
-
-
-class AccountCapacityBody(Record):
-    """How full an account's scopes are, its staging accounts apart, and what extension would need."""
-
-    account_id: str
-    own: list[ScopeCapacity]
-    staging: list[ScopeCapacity]
-    extension_needs: list[ExtensionNeedBody]
-
-
-class CapacityRequest(Request):
-    """Which region; absent: every active one."""
-
-    region: Region | None = None
-
-
-class CapacityList(Record):
-    """How full the scopes are that hold servers, the fullest of each region first."""
-
-    scopes: list[ScopeCapacity]
-
-
 def list_accounts(request: ListAccounts, _: str) -> AccountList:
     """Return the registered accounts."""
     return AccountList(accounts=[_body(account) for account in account_registry().accounts(request.kind)])
 
 
-def register_account(request: RegisterAccount, _: str) -> AccountBody:
+def register_account(request: RegisterAccount, _: str) -> AccountWithRoles:
     """Register an account and have it scanned."""
     account = _account(request, tenant=settings().default_tenant)
+    if account.account_id != settings().hub_account_id:
+        account = account.model_copy(update=_default_roles(account))
+    made = None if request.external_id or account.reader_role_arn is None else _new_external_id()
+    if made:
+        account = account.model_copy(update={"external_id": made})
     account_registry().register(account, scan_now=request.scan_now)
-    return _body(account)
+    return _with_roles(account, made)
 
 
 def get_account(request: AccountRequest, _: str) -> AccountBody:
@@ -161,14 +157,17 @@ def get_account(request: AccountRequest, _: str) -> AccountBody:
     return _body(account_registry().account(request.account_id))
 
 
-def change_account(request: ChangeAccount, _: str) -> AccountBody:
+def change_account(request: ChangeAccount, _: str) -> AccountWithRoles:
     """Change an account; where its access changed, it is scanned again."""
     known = account_registry().account(request.account_id)
     account = _account(request, tenant=known.tenant)
+    if request.external_id and request.new_external_id:
+        raise InvalidRequest("newExternalId: give an ExternalId or have one made")
+    made = _new_external_id() if request.new_external_id else None
     if request.external_id is None:
-        account = account.model_copy(update={"external_id": known.external_id})
+        account = account.model_copy(update={"external_id": made or known.external_id})
     account_registry().change(account)
-    return _body(account)
+    return _with_roles(account_registry().account(account.account_id), made)
 
 
 def remove_account(request: AccountRequest, _: str) -> Removal:
@@ -197,24 +196,16 @@ def list_account_regions(request: AccountRequest, _: str) -> AccountRegions:
 
 
 def validate_account(request: AccountRequest, _: str) -> Validation:
-    """Check the account's roles, and DRS in each region."""
+    """Check the account's roles, and DRS in each region; one whose roles are open to strangers becomes inactive."""
     answer = probe_client().ask(probe="validate", accountId=request.account_id)
     checks = [Check.of(check) for check in answer["checks"]]
     ok = all(check.ok is not False for check in checks)
+    trust = [check for check in checks if check.name == TRUST_CHECK]
+    if fault := next((check for check in trust if check.ok is False), None):
+        account_registry().keep_inactive(request.account_id, f"{fault.message}. {fault.advice}")
+    elif trust and all(check.ok for check in trust):
+        account_registry().keep_inactive(request.account_id, None)
     return Validation(account_id=request.account_id, ok=ok, checks=checks)
-
-
-def get_account_capacity(request: AccountRequest, _: str) -> AccountCapacityBody:
-    """Return how full the account is."""
-    told = capacity().of_account(request.account_id)
-    needs = [ExtensionNeedBody(**need._asdict()) for need in told.needs]
-    return AccountCapacityBody(account_id=request.account_id, own=told.own, staging=told.staging, extension_needs=needs)
-
-
-def list_capacity(request: CapacityRequest, _: str) -> CapacityList:
-    """Return how full all accounts are."""
-    regions = [request.region] if request.region else capacity().regions()
-    return CapacityList(scopes=[one for region in regions for one in capacity().of_region(region)])
 
 
 def _account(fields: RegisterAccount | ChangeAccount, tenant: str) -> Account:
@@ -226,15 +217,54 @@ def _account(fields: RegisterAccount | ChangeAccount, tenant: str) -> Account:
     if fields.status is AccountStatus.REMOVING:
         raise InvalidRequest("status: delete the account to remove it")
     try:
-        return Account(**(fields.model_dump(exclude={"scan_now"}) | {"tenant": fields.tenant or tenant}))
+        values = fields.model_dump(exclude={"scan_now", "has_drs", "new_external_id"})
+        return Account(**(values | {"tenant": fields.tenant or tenant, "kind": _kind(fields)}))
     except ValidationError as error:
         # the message alone: pydantic's text repeats what was given, the ExternalId included
         name, _, problem = error.errors()[0]["msg"].removeprefix("Value error, ").partition(":")
         raise InvalidRequest(f"{to_camel(name)}:{problem}") from None
 
 
+def _kind(fields: AccountFields) -> AccountKind:
+    """Return what an account is registered for.
+
+    Raises:
+        InvalidRequest: where `kind` and `has_drs` contradict each other.
+    """
+    kind = fields.kind or (AccountKind.SOURCE if fields.has_drs is False else AccountKind.TARGET)
+    if fields.has_drs is not None and fields.has_drs is (kind is AccountKind.SOURCE):
+        raise InvalidRequest(f"hasDrs: contradicts kind {kind}")
+    return kind
+
+
+def _default_roles(account: Account) -> dict[str, str | None]:
+    """Return the account's roles: without one, that which infra/customer-roles.yaml makes, as the stack names it."""
+    roles = f"arn:{account.partition}:iam::{account.account_id}:role/"
+    writer = roles + settings().writer_role_name if account.has_drs else None
+    return {
+        "reader_role_arn": account.reader_role_arn or roles + settings().reader_role_name,
+        "writer_role_arn": account.writer_role_arn or writer,
+    }
+
+
+def _new_external_id() -> str:
+    return secrets.token_hex(EXTERNAL_ID_BYTES)
+
+
 def _body(account: Account) -> AccountBody:
-    return AccountBody(**account.model_dump(exclude={"external_id"}), external_id_set=account.external_id is not None)
+    return AccountBody(**_shown(account))
+
+
+def _with_roles(account: Account, made: str | None) -> AccountWithRoles:
+    names = settings()
+    command = deploy_command(account, names.hub_account_id, names.role_path, made) if account.reader_role_arn else None
+    return AccountWithRoles(**_shown(account), external_id=made, deploy_roles=command)
+
+
+def _shown(account: Account) -> dict[str, Any]:
+    """Return what is told of an account: everything but its ExternalId."""
+    secret_set = account.external_id is not None
+    return account.model_dump(exclude={"external_id"}) | {"has_drs": account.has_drs, "external_id_set": secret_set}
 
 
 OPERATIONS = (
@@ -242,7 +272,7 @@ OPERATIONS = (
     Operation(
         "register_account",
         RegisterAccount,
-        AccountBody,
+        AccountWithRoles,
         register_account,
         "Register an account",
         "POST",
@@ -254,7 +284,7 @@ OPERATIONS = (
     Operation(
         "change_account",
         ChangeAccount,
-        AccountBody,
+        AccountWithRoles,
         change_account,
         "Change an account",
         "PUT",
@@ -280,6 +310,7 @@ OPERATIONS = (
         "Check an account's roles and DRS by region",
         "POST",
         "/accounts/{accountId}/validate",
+        changes=True,
         runs_in=RunsIn.ACCOUNT_PROBE,
     ),
     Operation(
@@ -291,15 +322,5 @@ OPERATIONS = (
         "GET",
         "/accounts/{accountId}/regions",
     ),
-    Operation(
-        "get_account_capacity",
-        AccountRequest,
-        AccountCapacityBody,
-        get_account_capacity,
-        "How full an account is",
-        "GET",
-        "/accounts/{accountId}/capacity",
-    ),
-    Operation("list_capacity", CapacityRequest, CapacityList, list_capacity, "How full all are", "GET", "/capacity"),
 )
 blueprint = routes(OPERATIONS, __name__)

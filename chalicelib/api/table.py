@@ -1,9 +1,9 @@
 """The table of operations: what REST, direct invocation and the OpenAPI document have in common."""
 
-from . import accounts, health, maintenance, regions, servers, staging_accounts, syncs
+from . import accounts, capacity, health, maintenance, regions, servers, staging_accounts, syncs
 from .operation import Operation
 
-RESOURCES = (health, regions, accounts, staging_accounts, servers, syncs, maintenance)
+RESOURCES = (health, regions, accounts, capacity, staging_accounts, servers, syncs, maintenance)
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation for resource in RESOURCES for operation in resource.OPERATIONS
 }

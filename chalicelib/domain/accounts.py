@@ -17,6 +17,8 @@ RoleArn = Annotated[
 # AWS STS AssumeRole: ExternalId, 2 to 1,224 characters of this set
 ExternalId = Annotated[str, StringConstraints(min_length=2, max_length=1224, pattern=r"^[A-Za-z0-9_+=,.@:/-]+$")]
 
+# Of new ones. AWS IAM: a trust policy has 2,048 characters, and infra/customer-roles.yaml repeats it per statement.
+NewExternalId = Annotated[str, StringConstraints(min_length=16, max_length=256, pattern=r"^[A-Za-z0-9_+=,.@:/-]+$")]
 Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 DEFAULT_TENANT = "default"
 MOST_TARGETS = 100  # AWS DRS user guide, "Adding a trusted account": up to 100 accounts for a single account
@@ -54,12 +56,14 @@ class Account(Record):
 
     `external_id` is kept out of every representation: it is a secret shared with the account.
     `tenant` is whose account it is: nothing crosses from one tenant's accounts to another's.
+    `status_reason` is why validation keeps the account inactive; None where it does not.
     """
 
     account_id: AccountId
     name: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     kind: AccountKind
     status: AccountStatus = AccountStatus.ACTIVE
+    status_reason: str | None = None
     partition: str = "aws"
     tenant: Tenant = DEFAULT_TENANT
     reader_role_arn: RoleArn | None = None

@@ -4,6 +4,8 @@ from pydantic import NonNegativeInt
 
 from .records import Record
 
+TRUST_CHECK = "externalId"
+
 
 class Check(Record):
     """One check.

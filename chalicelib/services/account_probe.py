@@ -1,10 +1,11 @@
 """Looks into customer accounts for the API, which may not: validation and discovery. Reads only (R11)."""
 
+import secrets
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from ..domain.accounts import MOST_TARGETS, Access, Account, membership_fault
-from ..domain.checks import Check, Discovered, Discovery, StagingCounts, StagingValidation
+from ..domain.checks import TRUST_CHECK, Check, Discovered, Discovery, StagingCounts, StagingValidation
 from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.servers import FAILBACK
@@ -47,6 +48,8 @@ class AccountProbe:
         account = self._account(account_id)
         needed = [Access.READER, Access.WRITER] if account.has_drs else [Access.READER]
         roles = [self._role(account, access) for access in needed]
+        doors = [access for access, role in zip(needed, roles, strict=True) if role.ok and account.role_arn(access)]
+        roles += [self._trust_policy(account, access) for access in doors]
         if not account.has_drs or roles[0].ok is not True:
             return roles
         return [*roles, *self._everywhere(lambda region: self._drs(account, region), account)]
@@ -133,6 +136,24 @@ class AccountProbe:
             message = f"the role leads into account {seen}"
             return Check(name=name, subject=arn, ok=False, message=message, advice="Register the account's own role")
         return Check(name=name, subject=arn, ok=True, message="it can be assumed")
+
+    def _trust_policy(self, account: Account, access: Access) -> Check:
+        """Check that a role lets the hub in with the account's ExternalId alone.
+
+        AWS IAM user guide, "Access to AWS accounts owned by third parties": who provides the service should try without
+        an ExternalId and with a wrong one, and not go on where either works.
+        """
+        arn = account.role_arn(access) or ""
+        attempts = {"without an ExternalId": None, "with a wrong ExternalId": f"wrong-{secrets.token_hex(16)}"}
+        try:
+            works = [how for how, external_id in attempts.items() if self._probe.admits(account, access, external_id)]
+        except ServiceError as error:
+            return Check(name=TRUST_CHECK, subject=arn, ok=None, message=str(error), advice="Try again later")
+        if works:
+            message = f"the {access} role can be assumed {' and '.join(works)}"
+            advice = f"Deploy infra/customer-roles.yaml in {account.account_id}: its roles demand the ExternalId"
+            return Check(name=TRUST_CHECK, subject=arn, ok=False, message=message, advice=advice)
+        return Check(name=TRUST_CHECK, subject=arn, ok=True, message="it cannot be assumed without the ExternalId")
 
     def _drs(self, account: Account, region: str) -> Check:
         try:

@@ -163,6 +163,11 @@ class AccountRegistry:
             raise InvalidRequest(f"partition: {account.account_id} is in {before.partition}; remove it to change that")
         if before.has_drs is not account.has_drs:
             raise InvalidRequest(f"kind: {account.account_id} is a {before.kind} account; remove it to change that")
+        if before.status_reason and account.takes_part:
+            raise InvalidRequest(
+                f"status: {account.account_id} is kept inactive: {before.status_reason}. Then validate it again"
+            )
+        account = account.model_copy(update={"status_reason": before.status_reason})
         if before.tenant != account.tenant:
             self._check_no_memberships(account.account_id)
         self._check_roles(account)
@@ -172,6 +177,19 @@ class AccountRegistry:
         access = ("status", "reader_role_arn", "writer_role_arn", "external_id")
         if account.takes_part and any(getattr(before, name) != getattr(account, name) for name in access):
             self._ask(self._works(account))
+
+    def keep_inactive(self, account_id: str, reason: str | None) -> None:
+        """Make an account inactive for a reason that validation found, or lift that where `reason` is None.
+
+        Lifted, the account stays inactive until somebody makes it active. Safe to repeat.
+
+        Raises:
+            NotFound: where it is not registered, or being removed.
+        """
+        account = self.account(account_id)
+        status = AccountStatus.INACTIVE if reason else account.status
+        if (account.status_reason, account.status) != (reason, status):
+            self._accounts.replace(account.model_copy(update={"status": status, "status_reason": reason}))
 
     def remove(self, account_id: str) -> int:
         """Begin to remove an account, with its memberships in both directions; return how many scopes are to go.
@@ -244,7 +262,8 @@ class AccountRegistry:
     def _check_external_id(self, account: Account) -> None:
         """Refuse an ExternalId that another account has: whoever owns that one could have this one entered.
 
-        AWS IAM user guide, "The confused deputy problem".
+        AWS IAM user guide, "The confused deputy problem". The transaction that stores the account refuses it as
+        well, and decides between two at once; but it knows nothing of accounts that were stored before it was so.
         """
         if account.external_id is None:
             return

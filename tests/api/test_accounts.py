@@ -62,9 +62,6 @@ def scan(stack):
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        (without("readerRoleArn", "writerRoleArn"), "readerRoleArn"),
-        (without("writerRoleArn"), "writerRoleArn"),
-        ({**without("readerRoleArn", "writerRoleArn"), "kind": "source"}, "readerRoleArn"),
         ({**BODY, "readerRoleArn": "arn:aws:iam::800000000000:role/reader"}, "readerRoleArn"),
         ({**BODY, "writerRoleArn": f"arn:aws-cn:iam::{NOBODY}:role/writer"}, "writerRoleArn"),
         ({**BODY, "kind": "friend"}, "kind"),
@@ -87,6 +84,7 @@ def test_an_account_that_does_not_fit_is_refused_by_field(api, body, field):
 def test_a_registered_account_is_told_and_listed(api, customers, register):
     customer = customers.make("source", roles=False)
     made = register(customer)
+    assert (made.pop("externalId"), "Kind=source" in made.pop("deployRoles")) == (None, True)
 
     assert made == api.get(f"accounts/{customer.account_id}")
     assert made in api.get("accounts")["accounts"]
@@ -162,7 +160,8 @@ def test_a_change_without_an_external_id_keeps_the_one_that_is_known(api, custom
 )
 def test_a_change_that_does_not_fit_changes_nothing(api, customers, register, change, field):
     customer = customers.make("source", roles=False)
-    made = register(customer)
+    register(customer)
+    made = api.get(f"accounts/{customer.account_id}")
     answer = api.expect(400, "PUT", f"accounts/{customer.account_id}", {**customer.change, **change})
 
     assert field in answer["message"]
@@ -222,7 +221,7 @@ def test_a_good_account_passes_and_says_where_drs_is_set_up(api, fleet):
 
 def test_a_source_account_is_asked_for_its_reader_role_alone(api, fleet):
     account = next(account for account in fleet.accounts if account.kind == "source")
-    assert {name for name, _ in validated(api, account.account_id)} == {"readerRole"}
+    assert {name for name, _ in validated(api, account.account_id)} == {"readerRole", "externalId"}
 
 
 def test_a_wrong_external_id_is_found(api, customers, register):

@@ -289,6 +289,7 @@ steps_of_accounts = st.lists(
         few,
         st.sampled_from(AccountStatus),
         st.sampled_from(AccountKind),
+        st.sampled_from([None, "one-that-several-want", "another-that-several-want"]),
     ),
     min_size=3,
     max_size=12,
@@ -299,8 +300,9 @@ steps_of_accounts = st.lists(
 @given(steps=steps_of_accounts)
 def test_accounts(tables, steps):
     both, ids = Both(tables), [TARGET, OTHER, STAGING, SOURCE]
-    for name, one, other, status, kind in steps:
-        made, pair = account(ids[one], kind, status=status), membership(ids[one], ids[other], include_tags={"a": "*"})
+    for name, one, other, status, kind, external_id in steps:
+        made = account(ids[one], kind, status=status, external_id=external_id)
+        pair = membership(ids[one], ids[other], include_tags={"a": "*"})
         calls = {
             "create": lambda ports, made=made: ports.accounts.create(made),
             "replace": lambda ports, made=made: ports.accounts.replace(made),

@@ -1,5 +1,6 @@
 """The stack's tables and queues on moto, made from the stack's own definitions, so that the two cannot drift."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -49,7 +50,15 @@ def environment() -> dict[str, str]:
     parameters = {name: str(value.get("Default", "")) for name, value in template()["Parameters"].items()}
     known = {**names, **parameters, "AWS::AccountId": HUB}
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-    return {name: known[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in variables.items()}
+    return {name: _value(value, known) for name, value in variables.items()}
+
+
+def _value(value: Any, known: dict[str, str]) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    if "Sub" in value:
+        return re.sub(r"\$\{(.+?)\}", lambda found: known[found.group(1)], value["Sub"])
+    return known[value["Ref"]]
 
 
 @contextmanager

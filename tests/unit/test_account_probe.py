@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from botocore.exceptions import ClientError
 
 from chalicelib import bootstrap
 from chalicelib.adapters.drs import DrsProbe
@@ -51,6 +52,12 @@ class FakeProbe:
 
     def __init__(self):
         self.errors, self.leads_into, self.listed, self.left = {}, {}, {}, 3
+        self.open = set()  # "without" an ExternalId, or with a "wrong" one
+
+    def admits(self, of, access, external_id):
+        assert external_id != of.external_id
+        self._meet("admits", of, access)
+        return ("wrong" if external_id else "without") in self.open
 
     def identity(self, of, access):
         self._meet("identity", of, access)
@@ -107,14 +114,32 @@ def results(checks, name=None):
 class TestValidate:
     def test_each_role_and_each_region_has_its_check(self, probe):
         checks = probe.validate(TARGET)
-        assert results(checks) == {"readerRole": True, "writerRole": True, "drsInitialized": True}
+        passed = {"readerRole": True, "writerRole": True, "externalId": True, "drsInitialized": True}
+        assert results(checks) == passed
+        assert {check.subject for check in checks if check.name == "externalId"} == {
+            account().reader_role_arn,
+            account().writer_role_arn,
+        }
         assert set(results(checks, "drsInitialized")) == set(REGIONS)
 
     def test_a_role_that_cannot_be_assumed_ends_it_with_advice(self, probe, fake):
         fake.errors["identity", TARGET, Access.READER] = AccessDenied("not authorised")
         checks = probe.validate(TARGET)
-        assert results(checks) == {"readerRole": False, "writerRole": True}
+        assert results(checks) == {"readerRole": False, "writerRole": True, "externalId": True}
+        assert [check.subject for check in checks if check.name == "externalId"] == [account().writer_role_arn]
         assert TARGET in checks[0].advice
+
+    @pytest.mark.parametrize("how", ["without", "wrong"])
+    def test_a_role_that_lets_strangers_in_fails_with_advice(self, probe, fake, how):
+        fake.open = {how}
+        found = [check for check in probe.validate(TARGET) if check.name == "externalId"]
+        assert [check.ok for check in found] == [False, False]
+        assert all(how in check.message and "customer-roles.yaml" in check.advice for check in found)
+
+    def test_where_sts_does_not_say_the_trust_is_unknown_not_fine(self, probe, fake):
+        fake.errors["admits", TARGET, Access.READER] = Throttled("slow down")
+        found = {check.subject: check for check in probe.validate(TARGET) if check.name == "externalId"}
+        assert found[account().reader_role_arn].ok is None
 
     def test_a_role_that_leads_elsewhere_fails(self, probe, fake):
         fake.leads_into[TARGET] = OTHER
@@ -136,7 +161,7 @@ class TestValidate:
         assert found.advice
 
     def test_a_source_account_needs_its_reader_only(self, probe):
-        assert results(probe.validate(SOURCE)) == {"readerRole": True}
+        assert results(probe.validate(SOURCE)) == {"readerRole": True, "externalId": True}
 
     def test_the_hub_needs_no_role(self, probe):
         assert results(probe.validate(HUB))["writerRole"] is True
@@ -243,6 +268,27 @@ class TestAdapter:
             drs.look(account(), SECOND)
         assert drs.extensible(account(), REGION, STAGING) == 2
         assert drs.staging_accounts(account(), REGION) == []
+
+    @pytest.mark.parametrize("given", [None, "a-wrong-one"])
+    def test_a_role_is_tried_as_a_stranger_would(self, drs, monkeypatch, given):
+        tried = []
+        monkeypatch.setattr(hub_client("sts"), "assume_role", lambda **asked: tried.append(asked))
+        assert drs.admits(account(), Access.READER, given)
+        assert tried[0].get("ExternalId") == given
+        assert tried[0]["RoleSessionName"] == "drs-active-regions-account-probe"
+
+    def test_a_role_that_does_not_let_strangers_in_says_no_and_a_silent_service_is_an_error(self, drs, monkeypatch):
+        def answers(code):
+            def answer(**_):
+                raise ClientError({"Error": {"Code": code, "Message": "no"}}, "AssumeRole")
+
+            monkeypatch.setattr(hub_client("sts"), "assume_role", answer)
+
+        answers("AccessDenied")
+        assert not drs.admits(account(), Access.READER, None)
+        answers("InternalFailure")
+        with pytest.raises(ServiceError):
+            drs.admits(account(), Access.READER, None)
 
 
 class TestClient:

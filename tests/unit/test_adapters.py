@@ -456,6 +456,7 @@ class TestDynamoDb:
             raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateItem")
 
         lease = self.leased()
+        bootstrap.accounts().create(account())
         for operation in ("update_item", "put_item", "transact_write_items", "delete_item"):
             monkeypatch.setattr(dynamodb.client(), operation, refuses)
         due = DueWork(work(), EPOCH)

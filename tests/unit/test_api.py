@@ -19,6 +19,7 @@ from chalicelib.domain.work import WorkKind
 from chalicelib.errors import AlreadyExists, InvalidRequest, LeaseLost, NotFound, SettingError, TableUnavailable
 
 from ..factories import (
+    HUB,
     REGION,
     SECOND,
     STAGING,
@@ -94,7 +95,7 @@ class TestErrors:
             parsed(RegisterAccount, {"accountId": "12", "name": "", "externalId": "a secret"})
         body, status = error_body(raised.value)
         assert status == 400
-        assert {detail["field"] for detail in body["details"]} == {"accountId", "name", "kind", "externalId"}
+        assert {detail["field"] for detail in body["details"]} == {"accountId", "name", "externalId"}
         assert "a secret" not in json.dumps(body)
 
     def test_every_status_is_one_of_http(self):
@@ -233,7 +234,7 @@ ACCOUNT = {
     "kind": "staging",
     "readerRoleArn": f"arn:aws:iam::{STAGING}:role/reader",
     "writerRoleArn": f"arn:aws:iam::{STAGING}:role/writer",
-    "externalId": "a-secret-id",
+    "externalId": "a-secret-of-its-own",
 }
 CHANGE = {name: value for name, value in ACCOUNT.items() if name not in ("accountId", "externalId")}
 
@@ -281,15 +282,74 @@ class TestAccounts:
         status, told = post(stocked, "/accounts", ACCOUNT)
         assert (status, told["externalIdSet"]) == (201, True)
         assert post(stocked, "/accounts", ACCOUNT)[0] == 409
-        assert "a-secret-id" not in json.dumps(get(stocked, "/accounts")[1])
+        assert "a-secret-of-its-own" not in json.dumps(get(stocked, "/accounts")[1])
         assert [one["accountId"] for one in get(stocked, "/accounts?kind=staging")[1]["accounts"]] == [STAGING]
         status, told = put(stocked, f"/accounts/{STAGING}", {**CHANGE, "name": "renamed"})
         assert (status, told["name"], told["externalIdSet"]) == (200, "renamed", True)
-        assert bootstrap.accounts().read(STAGING).external_id == "a-secret-id"
+        assert bootstrap.accounts().read(STAGING).external_id == "a-secret-of-its-own"
         removed = stocked.delete(f"/accounts/{STAGING}")
         assert removed.status_code == 202
         assert removed.json_body["scopes"] > 0
         assert get(stocked, f"/accounts/{STAGING}")[1]["status"] == "removing"
+
+    def test_without_roles_and_external_id_the_hub_makes_them_and_tells_once_how_to_deploy(self, stocked):
+        body = {"accountId": STAGING, "name": "staging", "hasDrs": True}
+        told = post(stocked, "/accounts", body)[1]
+        assert len(told["externalId"]) >= 32
+        assert told["readerRoleArn"] == f"arn:aws:iam::{STAGING}:role/drs-active-regions-reader"
+        assert told["writerRoleArn"] == f"arn:aws:iam::{STAGING}:role/drs-active-regions-writer"
+        for part in (f"HubAccountId={HUB}", "HubRolePath=/drs-active-regions/dev/", f"ExternalId={told['externalId']}"):
+            assert part in told["deployRoles"]
+        assert bootstrap.accounts().read(STAGING).external_id == told["externalId"]
+        assert told["externalId"] not in json.dumps([get(stocked, f"/accounts/{STAGING}"), get(stocked, "/accounts")])
+
+    def test_an_external_id_that_was_given_is_not_told_back(self, stocked):
+        told = post(stocked, "/accounts", ACCOUNT)[1]
+        assert told["externalId"] is None
+        assert "a-secret-of-its-own" not in json.dumps(told)
+        assert 'ExternalId="$EXTERNAL_ID"' in told["deployRoles"]
+
+    def test_an_external_id_is_made_anew_on_request_and_each_time_another(self, stocked):
+        post(stocked, "/accounts", ACCOUNT)
+        first, second = (
+            put(stocked, f"/accounts/{STAGING}", {**CHANGE, "newExternalId": True})[1]["externalId"] for _ in range(2)
+        )
+        assert first != second
+        assert bootstrap.accounts().read(STAGING).external_id == second
+        assert put(stocked, f"/accounts/{STAGING}", CHANGE)[1]["externalId"] is None
+        both = {**CHANGE, "newExternalId": True, "externalId": "x" * 16}
+        assert put(stocked, f"/accounts/{STAGING}", both)[0] == 400
+
+    def test_an_account_that_only_runs_instances_needs_no_writer(self, stocked):
+        told = post(stocked, "/accounts", {"accountId": STAGING, "name": "source", "hasDrs": False})[1]
+        assert (told["kind"], told["hasDrs"], told["writerRoleArn"]) == ("source", False, None)
+        assert "Kind=source" in told["deployRoles"]
+        assert "WriterRoleName" not in told["deployRoles"]
+
+    def test_an_account_whose_roles_are_open_is_kept_inactive_until_they_are_not(self, stocked, monkeypatch):
+        post(stocked, "/accounts", ACCOUNT)
+        found = {}
+
+        class Probe:
+            def ask(self, **_):
+                check = {"name": "externalId", "subject": "role", "message": "it is open", "advice": "Close it"}
+                return {"checks": [{**check, "ok": found["ok"]}]}
+
+        monkeypatch.setattr(api_accounts, "probe_client", Probe)
+
+        def validated(ok):
+            found["ok"] = ok
+            assert post(stocked, f"/accounts/{STAGING}/validate", {})[1]["ok"] is (ok is not False)
+            told = get(stocked, f"/accounts/{STAGING}")[1]
+            return told["status"], told["statusReason"]
+
+        assert validated(ok=False) == ("inactive", "it is open. Close it")
+        assert validated(ok=None) == ("inactive", "it is open. Close it")
+        status, body = put(stocked, f"/accounts/{STAGING}", CHANGE)
+        assert (status, "it is open" in body["message"]) == (400, True)
+        assert put(stocked, f"/accounts/{STAGING}", {**CHANGE, "status": "inactive"})[1]["statusReason"]
+        assert validated(ok=True) == ("inactive", None)
+        assert put(stocked, f"/accounts/{STAGING}", CHANGE)[1]["status"] == "active"
 
     def test_an_account_belongs_to_the_default_tenant_unless_another_is_named(self, stocked, monkeypatch):
         monkeypatch.setenv("DEFAULT_TENANT", "acme")
@@ -305,7 +365,9 @@ class TestAccounts:
             ({"tenant": "A. C. Me"}, "tenant"),
             ({"tenant": "x" * 33}, "tenant"),
             ({"readerRoleArn": f"arn:aws:iam::{TARGET}:role/reader"}, "another account"),
-            ({"readerRoleArn": None}, "readerRoleArn"),
+            ({"hasDrs": False}, "hasDrs"),
+            ({"externalId": "too-short"}, "externalId"),
+            ({"externalId": "x" * 257}, "externalId"),
             ({"status": "removing"}, "status"),
             ({"kind": "gardener"}, "kind"),
             ({"colour": "red"}, "colour"),

@@ -14,7 +14,7 @@ from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import InventoryIndex, Partition, Position, Telemetry
 from chalicelib.domain.work import WorkKind
 from chalicelib.domain.writes import ForgetScan, ForgetTelemetry, UpdateServer
-from chalicelib.errors import AlreadyExists, DrsActiveRegionsError, LeaseLost, NotFound, RowChanged
+from chalicelib.errors import AlreadyExists, DrsActiveRegionsError, InvalidRequest, LeaseLost, NotFound, RowChanged
 
 from ..factories import (
     EPOCH,
@@ -619,6 +619,22 @@ class TestAccounts:
         for _ in range(2):
             ports.accounts.delete(TARGET, AccountStatus.ACTIVE)
         assert ports.accounts.read(TARGET) is None
+
+    def test_an_external_id_is_one_account_s_until_it_goes_or_changes_it(self, ports):
+        ports.accounts.create(account())
+        mine = account().external_id
+        for attempt in (ports.accounts.create, ports.accounts.create):
+            with pytest.raises(InvalidRequest, match="externalId"):
+                attempt(account(OTHER, external_id=mine))
+        assert ports.accounts.read(OTHER) is None
+        ports.accounts.create(account(OTHER))
+        with pytest.raises(InvalidRequest, match="externalId"):
+            ports.accounts.replace(account(OTHER, external_id=mine))
+        ports.accounts.replace(account(external_id="another-of-its-own"))
+        ports.accounts.replace(account(OTHER, external_id=mine))
+        ports.accounts.delete(TARGET, AccountStatus.ACTIVE)
+        ports.accounts.create(account(STAGING, external_id="another-of-its-own"))
+        ports.accounts.replace(account(OTHER, external_id=mine, name="the same again"))
 
     def test_memberships_are_told_from_both_sides(self, ports):
         rules = membership(TARGET, STAGING, include_tags={"env": "prod"}, exclude_tags={"skip": "*"})
