@@ -42,7 +42,7 @@ class AccountWithRoles(AccountBody):
     Attributes:
         external_id: the ExternalId that the hub made just now; None where it was given, is known, or is not needed.
         deploy_roles: the command that deploys the account's roles; run it with that account's credentials. None where
-            no role is needed.
+            it has none: the hub's own, as it could be registered once.
     """
 
     external_id: str | None
@@ -143,9 +143,8 @@ def list_accounts(request: ListAccounts, _: str) -> AccountList:
 def register_account(request: RegisterAccount, _: str) -> AccountWithRoles:
     """Register an account and have it scanned."""
     account = _account(request, tenant=settings().default_tenant)
-    if account.account_id != settings().hub_account_id:
-        account = account.model_copy(update=_default_roles(account))
-    made = None if request.external_id or account.reader_role_arn is None else _new_external_id()
+    account = account.model_copy(update=_default_roles(account))
+    made = None if request.external_id else _new_external_id()
     if made:
         account = account.model_copy(update={"external_id": made})
     account_registry().register(account, scan_now=request.scan_now)

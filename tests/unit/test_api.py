@@ -303,6 +303,14 @@ class TestAccounts:
         assert bootstrap.accounts().read(STAGING).external_id == told["externalId"]
         assert told["externalId"] not in json.dumps([get(stocked, f"/accounts/{STAGING}"), get(stocked, "/accounts")])
 
+    def test_the_hub_s_own_account_is_protected_by_roles_like_any_other(self, stocked):
+        """The hub's functions have no right of their own to DRS: without roles every region would say ACCESS_DENIED."""
+        told = post(stocked, "/accounts", {"accountId": HUB, "name": "our one account"})[1]
+        stored = bootstrap.accounts().read(HUB)
+        assert stored.reader_role_arn == f"arn:aws:iam::{HUB}:role/drs-active-regions-reader"
+        assert stored.external_id == told["externalId"]
+        assert f"ExternalId={told['externalId']}" in told["deployRoles"]
+
     def test_an_external_id_that_was_given_is_not_told_back(self, stocked):
         told = post(stocked, "/accounts", ACCOUNT)[1]
         assert told["externalId"] is None
