@@ -1,5 +1,7 @@
 """What keeps failing, runs out of time or comes too fast: circuit, continuation, backing off, no piling up."""
 
+from contextlib import suppress
+
 import pytest
 
 from chalicelib.domain.accounts import AccountKind
@@ -8,7 +10,7 @@ from chalicelib.domain.leases import LONGEST_BACK_OFF
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
-from chalicelib.errors import AccessDenied, OutOfTime, Refused, ServiceError, Throttled
+from chalicelib.errors import AccessDenied, OutOfTime, Refused, ServiceError, TableUnavailable, Throttled
 from chalicelib.services import instance_lookup
 from chalicelib.services.answers import not_tried, state_after
 from chalicelib.services.inventory_sync import MOST_CONTINUATIONS
@@ -318,13 +320,18 @@ class TestNoPilingUp:
         world = World()
         world.add_account(TARGET)
         world.statuses.broken = True
-        for kind in WorkKind:
-            world.tick(kind)
+
+        def tick_of_each_kind():
+            for kind in WorkKind:
+                with suppress(TableUnavailable):  # let out by the resync, after the planner has done its part
+                    world.tick(kind)
+
+        tick_of_each_kind()
         sent = world.queue.works()
         for _ in range(3):
             world.clock.advance(300)
-            for kind in WorkKind:
-                world.tick(kind)
+            tick_of_each_kind()
+        assert sent
         assert world.queue.works() == sent
         assert len(set(sent)) == len(sent)
 
