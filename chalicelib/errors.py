@@ -17,6 +17,7 @@ DrsActiveRegionsError
     ├── Refused             the service refuses the request as it stands
     ├── UnreadableAnswer    the service's answer cannot be read
     ├── EmptyListing        nothing is listed where servers are known: not believed yet
+    ├── Unreachable         no answer came: it timed out, or the connection broke
     ├── OutOfTime           not asked: the invocation is about to end
     └── QuotaExceeded       a service quota stands in the way
 """
@@ -118,6 +119,10 @@ class OutOfTime(ServiceError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, self.CODE)
+
+
+class Unreachable(ServiceError):
+    """No answer came in time, or the connection broke; the call may have taken effect."""
 
 
 class QuotaExceeded(ServiceError):

@@ -360,7 +360,7 @@ class WorkItem:
     tick_at: int | None = None
     retry_refused: int = 0
     probe: bool = False
-    intent: dict[str, list[str]] = field(default_factory=dict)
+    intent: dict[str, dict[str, str]] = field(default_factory=dict)
     result: WorkResult | None = None
     last_error: str | None = None
     failures: int = 0
@@ -420,7 +420,7 @@ class FakeWorkStates:
             lease = Lease(work, item.epoch, item.wanted or 0, until, item.tick_at, retry_refused)
             return Taken(lease, item.result, dict(item.intent), item.failures)
 
-    def intend(self, lease: Lease, intent: dict[str, list[str]]) -> None:
+    def intend(self, lease: Lease, intent: dict[str, dict[str, str]]) -> None:
         with self._lock:
             item = self._mine(lease)
             assert stored_bytes({"result": item.result.item() if item.result else {}, "intent": intent}) < LARGEST_ITEM
@@ -498,8 +498,17 @@ class FakeRefusals:
     def of_target(self, target: Scope) -> dict[str, Refusal]:
         return {arn: record for (scope, arn), record in self.records.items() if scope == target.key}
 
-    def forget(self, target: Scope, arn: str) -> None:
-        self.records.pop((target.key, arn), None)
+    def forget(self, refusal: Refusal) -> bool:
+        key = refusal.target_scope, refusal.staging_source_server_arn
+        there = self.records.get(key)
+        if there is None or (there.reason, there.since, there.attempts) != (
+            refusal.reason,
+            refusal.since,
+            refusal.attempts,
+        ):
+            return False
+        del self.records[key]
+        return True
 
     def put(self, refusal: Refusal) -> None:
         self.records[refusal.target_scope, refusal.staging_source_server_arn] = stored(refusal)

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from botocore.exceptions import ClientError
+
 from ..domain.extension import Refusal
 from ..domain.scopes import Scope
 from . import dynamodb
@@ -24,10 +26,24 @@ class RefusalsTable:
         )
         return {refusal.staging_source_server_arn: refusal for refusal in map(partial(stored, Refusal), items)}
 
-    def forget(self, target: Scope, arn: str) -> None:
-        """Take the refusal of `arn` away; nothing happens where there is none."""
-        dynamodb.write(
-            "delete_item",
-            TableName=self._table,
-            Key=dynamodb.marshal({"targetScope": target.key, "stagingSourceServerArn": arn}),
-        )
+    def forget(self, refusal: Refusal) -> bool:
+        """Take `refusal` away as it was read; False where it is another by now, or gone.
+
+        Safe to repeat. A removal on purpose that a scan recorded since then stays.
+        """
+        names = {"#reason": "reason", "#since": "since", "#attempts": "attempts"}
+        item = refusal.item()
+        try:
+            dynamodb.write(
+                "delete_item",
+                TableName=self._table,
+                Key=dynamodb.marshal({name: item[name] for name in ("targetScope", "stagingSourceServerArn")}),
+                ConditionExpression="#reason = :reason AND #since = :since AND #attempts = :attempts",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=dynamodb.marshal({f":{name}": item[name] for name in names.values()}),
+            )
+        except ClientError as error:
+            if dynamodb.code(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 from botocore.parsers import ResponseParserError
 
 from ..errors import (
@@ -16,6 +17,7 @@ from ..errors import (
     ServiceError,
     Throttled,
     Uninitialized,
+    Unreachable,
     UnreadableAnswer,
 )
 
@@ -63,6 +65,8 @@ def translated(subject: str) -> Iterator[None]:
             kind = ServiceError  # the hub's own credentials are at fault, not the region
         message = f"{subject}: {error.operation_name}: {code}: {detail.get('Message', '')}"
         raise kind(message, code, _retry_after(error)) from error
+    except (HTTPClientError, NoConnection) as error:  # time-outs, broken and refused connections
+        raise Unreachable(f"{subject}: {error}", type(error).__name__) from error
     except BotoCoreError as error:
         raise ServiceError(f"{subject}: {error}", type(error).__name__) from error
     except ResponseParserError as error:

@@ -87,7 +87,7 @@ class WorkStateTable:
             lease, stored(WorkResult, result) if result else None, item.get("intent", {}), item.get("failures", 0)
         )
 
-    def intend(self, lease: Lease, intent: dict[str, list[str]]) -> None:
+    def intend(self, lease: Lease, intent: dict[str, dict[str, str]]) -> None:
         """Note what is about to be written outside, so that whoever takes over knows whose doing it was.
 
         Raises:

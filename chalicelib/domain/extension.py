@@ -29,7 +29,8 @@ class RefusalReason(StrEnum):
 class Refusal(Record):
     """Why one staging server is not extended into one target scope, and when to try again.
 
-    `next_try_at` absent means: not until somebody asks.
+    `next_try_at` absent means: not until somebody asks. `judged_by` is the digest of the rules and tags by which it was
+    excluded: once that is another, the exclusion is outdated.
     """
 
     target_scope: str
@@ -39,6 +40,7 @@ class Refusal(Record):
     attempts: NonNegativeInt = 1
     since: Moment
     next_try_at: Moment | None = None
+    judged_by: str | None = None
 
     def due(self, now: datetime) -> bool:
         """Return whether it may be tried again at `now`."""

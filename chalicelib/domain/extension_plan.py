@@ -1,8 +1,11 @@
 """What a staging run should do, worked out from what was observed (R3). Pure: no AWS, no clock."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from hashlib import blake2b
+from itertools import zip_longest
+from typing import NamedTuple, TypeVar
 
 from .accounts import Membership
 from .extension import Refusal, RefusalReason, admitted, candidates, refuse
@@ -11,13 +14,19 @@ from .results import Problem, WorkResult
 from .scopes import Scope
 from .servers import EXTENSION_ERROR, ServerRow, Telemetry
 
+Thing = TypeVar("Thing")
+
 
 class Original(NamedTuple):
-    """A staging server that may be extended: where it is listed, and by which ID."""
+    """A staging server that may be extended: where it is listed, and by which ID.
+
+    `content` stands for all that DRS and EC2 said of it in the last scan; it changes when one of them says otherwise.
+    """
 
     arn: str
     scope: Scope
     source_server_id: str
+    content: str = ""
 
 
 class Survey(NamedTuple):
@@ -27,7 +36,9 @@ class Survey(NamedTuple):
         target: the target's scope.
         originals: servers of the staging accounts that may be extended, by ARN.
         extended: the extensions that the target holds, in error or not, by ID.
-        refused: refusals by ARN; empty where they are to be tried again.
+        memberships: the target's memberships in staging accounts with servers here.
+        recorded: refusals by ARN.
+        retry_refused: whether what is refused is to be tried again all the same.
         scan: the target's scan record, read before `extended`: the list is at least as new.
         now: the time at which refusals are judged.
     """
@@ -35,9 +46,33 @@ class Survey(NamedTuple):
     target: Scope
     originals: dict[str, Original]
     extended: dict[str, Telemetry]
-    refused: dict[str, Refusal]
+    memberships: list[Membership]
+    recorded: dict[str, Refusal]
+    retry_refused: bool
     scan: ScanRecord | None
     now: datetime
+
+    @property
+    def refused(self) -> dict[str, Refusal]:
+        """The refusals that count in this run, by ARN: not an exclusion that was judged by other rules or tags."""
+        if self.retry_refused:
+            return {}
+        return {arn: refusal for arn, refusal in self.recorded.items() if not self._rejudged(refusal)}
+
+    def judged_by(self, original: Original) -> str:
+        """Return the digest of what decides whether the membership's tags let `original` in."""
+        rule = self.rule(original)
+        text = json.dumps([rule.include_tags, rule.exclude_tags, original.content], sort_keys=True)
+        return blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def rule(self, original: Original) -> Membership:
+        """Return the membership that `original` is extended under."""
+        return next(one for one in self.memberships if one.staging_account_id == original.scope.account_id)
+
+    def _rejudged(self, refusal: Refusal) -> bool:
+        original = self.originals.get(refusal.staging_source_server_arn)
+        excluded = refusal.reason is RefusalReason.EXCLUDED
+        return excluded and original is not None and refusal.judged_by != self.judged_by(original)
 
     @property
     def target_epoch(self) -> int:
@@ -58,14 +93,15 @@ class Survey(NamedTuple):
             and (entry.extends not in self.refused or self.refused[entry.extends].due(self.now))
         }
 
-    def outdated(self) -> list[str]:
-        """Return the ARNs that are refused, and extended all the same.
+    def outdated(self) -> list[Refusal]:
+        """Return the refusals of what is extended all the same.
 
         A refusal that is newer than the list is news to it: the scan that found the removal may be half written.
         """
         sound = {entry.extends for entry in self.extended.values() if entry.extension != EXTENSION_ERROR}
         listed_at = self.scan.last_success if self.scan else None
-        return sorted(arn for arn in sound & self.refused.keys() if listed_at and self.refused[arn].since < listed_at)
+        refused = self.refused
+        return [refused[arn] for arn in sorted(sound & refused.keys()) if listed_at and refused[arn].since < listed_at]
 
     def counts(self) -> dict[str, int]:
         """Return the survey in figures."""
@@ -74,38 +110,74 @@ class Survey(NamedTuple):
 
 
 class ExtensionPlan(NamedTuple):
-    """What a run does.
-
-    Attributes:
-        wanted: what is to be extended, once DRS has confirmed it; at most the cap of a run.
-        refused: what is not to be extended now, with reasons: excluded by tags, no room.
-        left: how many more are to be extended in later runs.
-    """
+    """What a run asks DRS about, and what it does not extend: what the membership's tags exclude."""
 
     wanted: list[Original]
-    refused: list[Refusal]
+    excluded: list[Refusal]
+
+
+class Share(NamedTuple):
+    """What of the confirmed is extended in this run, what finds no room in the target, and how many are left."""
+
+    chosen: list[Original]
+    over_quota: list[Refusal]
     left: int
 
 
-def plan_extensions(
-    survey: Survey,
-    rows: Mapping[str, ServerRow],
-    memberships: Iterable[Membership],
-    servers_per_scope: int,
-    most: int,
-) -> ExtensionPlan:
-    """Return what to extend of the survey's candidates: let in by tags, within quota and cap.
+def plan_extensions(survey: Survey, rows: Mapping[str, ServerRow]) -> ExtensionPlan:
+    """Return which of the survey's candidates their membership's tags let in.
 
     Args:
         survey: what the tables say.
         rows: the rows of the candidates, by source server ID; one that is gone since the scan is absent or buried.
-        memberships: the target's memberships, whose tags decide.
+    """
+    wanted, excluded = [], []
+    for original in survey.candidates():
+        row, rule = rows.get(original.source_server_id), survey.rule(original)
+        if row is None or not row.living:
+            continue  # gone since the scan that listed it
+        if admitted({**row.drs_tags, **row.source_tags}, rule.include_tags, rule.exclude_tags):
+            wanted.append(original)
+        else:
+            why = f"{row.hostname or row.source_server_id}: excluded by the tags of the membership"
+            excluded.append(refusal(survey, original.arn, RefusalReason.EXCLUDED, why))
+    return ExtensionPlan(wanted, excluded)
+
+
+def share(survey: Survey, confirmed: list[Original], servers_per_scope: int, most: int, turn: int) -> Share:
+    """Return what to extend of what DRS has confirmed, within the target's room and the cap of a run.
+
+    Staging accounts take turns, and each begins at another server in each run: what fails again and again keeps
+    neither its neighbours nor other accounts waiting.
+
+    Args:
+        survey: what the tables say.
+        confirmed: what DRS lists as extensible.
         servers_per_scope: how many servers the target's scope may hold.
         most: how many may be extended in one run.
+        turn: a number that is another one in each run.
     """
-    chosen, excluded = _let_in(survey, rows, memberships)
-    fitting, over_quota = _within_quota(survey, chosen, servers_per_scope)
-    return ExtensionPlan(fitting[:most], [*excluded, *over_quota], max(0, len(fitting) - most))
+    dealt = _dealt(confirmed, turn)
+    scan = survey.scan
+    if scan is None or scan.last_success is None:  # its count is unknown: DRS itself decides
+        return Share(dealt[:most], [], max(0, len(dealt) - most))
+    room = max(0, servers_per_scope - scan.server_count)
+    why = f"{survey.target.account_id} holds {scan.server_count} of {servers_per_scope} servers"
+    over = [refusal(survey, original.arn, RefusalReason.QUOTA, why) for original in dealt[room:]]
+    return Share(dealt[:room][:most], over, max(0, min(room, len(dealt)) - most))
+
+
+def _dealt(originals: list[Original], turn: int) -> list[Original]:
+    """Return `originals` in turns: one of each staging account, then the next of each."""
+    accounts = sorted({original.scope.account_id for original in originals})
+    hands = [rotated([o for o in originals if o.scope.account_id == account], turn) for account in accounts]
+    return [original for deal in zip_longest(*rotated(hands, turn)) for original in deal if original is not None]
+
+
+def rotated(things: list[Thing], turn: int) -> list[Thing]:
+    """Return `things` from another one on in each turn, so that those in front do not keep the others waiting."""
+    start = turn % len(things) if things else 0
+    return things[start:] + things[:start]
 
 
 def extension_errors(survey: Survey, rows: Mapping[str, ServerRow]) -> list[Refusal]:
@@ -124,7 +196,10 @@ def extension_errors(survey: Survey, rows: Mapping[str, ServerRow]) -> list[Refu
 
 def refusal(survey: Survey, arn: str, reason: RefusalReason, message: str) -> Refusal:
     """Return the refusal of `arn` to record: one more in a row where it was refused for the same reason before."""
-    return refuse(survey.target, arn, reason, message, survey.now, survey.refused.get(arn))
+    made = refuse(survey.target, arn, reason, message, survey.now, survey.refused.get(arn))
+    if reason is not RefusalReason.EXCLUDED:
+        return made
+    return made.model_copy(update={"judged_by": survey.judged_by(survey.originals[arn])})
 
 
 def problem(refused: Refusal) -> Problem:
@@ -143,37 +218,6 @@ def unlisted_before(last: WorkResult | None, target_epoch: int) -> set[str]:
     if last is None or last.target_epoch is None or last.target_epoch >= target_epoch:
         return set()
     return {found.subject for found in last.problems if found.code == RefusalReason.NOT_EXTENSIBLE}
-
-
-def _let_in(
-    survey: Survey, rows: Mapping[str, ServerRow], memberships: Iterable[Membership]
-) -> tuple[list[Original], list[Refusal]]:
-    """Return which candidates their membership's tags let in, and a refusal for each of the others."""
-    rules = {membership.staging_account_id: membership for membership in memberships}
-    chosen, excluded = [], []
-    for original in survey.candidates():
-        row, rule = rows.get(original.source_server_id), rules[original.scope.account_id]
-        if row is None or not row.living:
-            continue  # gone since the scan that listed it
-        if admitted({**row.drs_tags, **row.source_tags}, rule.include_tags, rule.exclude_tags):
-            chosen.append(original)
-        else:
-            why = f"{row.hostname or row.source_server_id}: excluded by the tags of the membership"
-            excluded.append(refusal(survey, original.arn, RefusalReason.EXCLUDED, why))
-    return chosen, excluded
-
-
-def _within_quota(
-    survey: Survey, originals: list[Original], servers_per_scope: int
-) -> tuple[list[Original], list[Refusal]]:
-    """Return those for which the target scope has room; where its count is unknown, DRS itself decides."""
-    scan = survey.scan
-    if scan is None or scan.last_success is None:
-        return originals, []
-    room = max(0, servers_per_scope - scan.server_count)
-    why = f"{survey.target.account_id} holds {scan.server_count} of {servers_per_scope} servers"
-    over = [refusal(survey, original.arn, RefusalReason.QUOTA, why) for original in originals[room:]]
-    return originals[:room], over
 
 
 def _extension_message(row: ServerRow | None) -> str:

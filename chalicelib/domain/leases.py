@@ -54,13 +54,14 @@ class WorkState(NamedTuple):
 class Taken(NamedTuple):
     """A lease, with what the work's last run left behind.
 
-    `intent` is the tag worker's write-ahead: by server, the keys that it was about to write when it stopped.
+    `intent` is the tag worker's write-ahead: by server, the tags that it was about to write when it stopped: digests of
+    their values, by key.
     `failures` counts how often the work broke off since it was last finished.
     """
 
     lease: Lease
     result: WorkResult | None
-    intent: dict[str, list[str]]
+    intent: dict[str, dict[str, str]]
     failures: int = 0
 
 

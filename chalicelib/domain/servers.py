@@ -104,6 +104,8 @@ class ServerRow(DrsFacts):
     subnet_id: str | None = None
     source_tags: dict[str, str] = {}
     managed_tag_keys: list[str] = []
+    managed_tag_values: dict[str, list[str]] = {}
+    managed_as_of: int = 0
     drs_hash: str | None = None
     ec2_hash: str | None = None
     topology: Topology | None = None

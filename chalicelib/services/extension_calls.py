@@ -4,13 +4,12 @@ Safe to repeat: what is to be extended is confirmed with the target's own DRS, a
 extension of a server.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from collections.abc import Container
 from typing import NamedTuple
 
 from ..domain.accounts import Account
 from ..domain.extension import Refusal, RefusalReason
-from ..domain.extension_plan import Original, Survey, refusal
+from ..domain.extension_plan import Original, Survey, refusal, rotated
 from ..domain.leases import Lease
 from ..domain.results import Problem
 from ..errors import (
@@ -20,14 +19,12 @@ from ..errors import (
     Refused,
     ResourceNotFound,
     ServiceError,
-    Throttled,
     Uninitialized,
 )
-from .answers import not_tried
+from .change_calls import ChangeCalls
 from .ports import Clock, DrsChanges
 
 CALLS_AT_ONCE = 4
-SLOWED_DOWN = "the target slowed us down"
 
 _REASONS: dict[type, RefusalReason] = {
     Refused: RefusalReason.REFUSED,
@@ -57,12 +54,14 @@ class Confirmation(NamedTuple):
         unlisted: what it does not list: most probably extended already, which the target's next scan shows. Only where
             it does not is that a reason to put it off.
         unanswered: staging accounts for which it did not answer.
+        denied: why it does not list what is in `refused`.
     """
 
     confirmed: list[Original]
     refused: list[Refusal]
     unlisted: list[str]
     unanswered: list[Attempt]
+    denied: list[ServiceError]
 
 
 class ExtensionCalls:
@@ -73,53 +72,48 @@ class ExtensionCalls:
         self._clock = clock
 
     def confirm(
-        self, target: Account, survey: Survey, originals: list[Original], unlisted_before: set[str]
+        self, lease: Lease, target: Account, survey: Survey, originals: list[Original], unlisted_before: set[str]
     ) -> Confirmation:
-        """Ask the target's DRS which of `originals` it lists as extensible, one staging account after another."""
-        answers = Confirmation([], [], [], [])
-        why = f"DRS of {target.account_id} does not list it as extensible"
-        slowed_down: Throttled | None = None
-        for staging_account_id in sorted({original.scope.account_id for original in originals}):
-            if slowed_down:
-                answers.unanswered.append(Attempt(f"staging account {staging_account_id}", not_tried(SLOWED_DOWN)))
-                continue
-            some = [original for original in originals if original.scope.account_id == staging_account_id]
+        """Ask the target's DRS which of `originals` it lists as extensible, one staging account after another.
+
+        A staging account that cannot be listed costs itself only, unless the target's DRS hangs or slows us down.
+        """
+        confirmation = Confirmation([], [], [], [], [])
+        listed: dict[str, Container[str]] = {}
+
+        def ask(staging_account_id: str) -> ServiceError | None:
             try:
-                extensible = self._drs.extensible(target, survey.target.region, staging_account_id)
-            except (AccessDenied, Refused, Uninitialized) as error:
+                listed[staging_account_id] = self._drs.extensible(target, survey.target.region, staging_account_id)
+            except ServiceError as error:
+                return error
+            return None
+
+        staging_accounts = rotated(sorted({original.scope.account_id for original in originals}), lease.epoch)
+        ends = ChangeCalls(ask, lambda: self._clock() > lease.stop_at, at_once=1).map(staging_accounts)
+        for staging_account_id, error in zip(staging_accounts, ends, strict=True):
+            of_account = [original for original in originals if original.scope.account_id == staging_account_id]
+            if isinstance(error, (AccessDenied, Refused, Uninitialized)):
                 reason = RefusalReason.NOT_TRUSTED if isinstance(error, AccessDenied) else RefusalReason.REFUSED
-                answers.refused.extend(refusal(survey, original.arn, reason, str(error)) for original in some)
-                continue
-            except ServiceError as error:  # may pass: these are candidates again next time
-                answers.unanswered.append(Attempt(f"staging account {staging_account_id}", error))
-                slowed_down = error if isinstance(error, Throttled) else None
-                continue
-            answers.confirmed.extend(original for original in some if original.arn in extensible)
-            for arn in (original.arn for original in some if original.arn not in extensible):
-                if arn in unlisted_before:
-                    answers.refused.append(refusal(survey, arn, RefusalReason.NOT_EXTENSIBLE, why))
-                else:
-                    answers.unlisted.append(arn)
-        return answers
+                confirmation.refused.extend(refusal(survey, o.arn, reason, str(error)) for o in of_account)
+                confirmation.denied.append(error)
+            elif error is not None:  # may pass: these are candidates again next time
+                confirmation.unanswered.append(Attempt(f"staging account {staging_account_id}", error))
+            else:
+                _sort_in(confirmation, survey, of_account, listed[staging_account_id], unlisted_before)
+        return confirmation
 
     def extend(self, lease: Lease, target: Account, originals: list[Original]) -> list[Attempt]:
         """Extend `originals`; what DRS refuses is listed again: what is not left to extend was extended meanwhile.
 
-        Where the target slows us down, what was not begun is left to the next run.
+        Where the target slows us down, hangs or refuses everything, what was not begun is left to the next run.
         """
-        slowed_down = Event()
 
-        def attempt(original: Original) -> Attempt:
-            if slowed_down.is_set():
-                return Attempt(original.arn, not_tried(SLOWED_DOWN))
-            made = self.extend_source_server(lease, target, original)
-            if isinstance(made.error, Throttled):
-                slowed_down.set()
-            return made
+        def attempt(original: Original) -> ServiceError | None:
+            return self.extend_source_server(lease, target, original).error
 
-        with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-            attempts = list(pool.map(attempt, originals))
-        doubtful = [o for o, attempt in zip(originals, attempts, strict=True) if isinstance(attempt.error, Refused)]
+        ends = ChangeCalls(attempt, lambda: self._clock() > lease.stop_at, CALLS_AT_ONCE).map(originals)
+        attempts = [Attempt(original.arn, end) for original, end in zip(originals, ends, strict=True)]
+        doubtful = [o for o, end in zip(originals, ends, strict=True) if isinstance(end, Refused)]
         resolved = self._resolved(target, doubtful)
         return [resolved.get(attempt.arn, attempt) for attempt in attempts]
 
@@ -144,6 +138,24 @@ class ExtensionCalls:
                 continue
             resolved |= {o.arn: Attempt(o.arn, None) for o in doubtful if o.scope == scope and o.arn not in left}
         return resolved
+
+
+def _sort_in(
+    confirmation: Confirmation,
+    survey: Survey,
+    originals: list[Original],
+    listed: Container[str],
+    unlisted_before: set[str],
+) -> None:
+    """Add what DRS says of one staging account's servers to `confirmation`."""
+    why = f"DRS of {survey.target.account_id} does not list it as extensible"
+    for original in originals:
+        if original.arn in listed:
+            confirmation.confirmed.append(original)
+        elif original.arn in unlisted_before:
+            confirmation.refused.append(refusal(survey, original.arn, RefusalReason.NOT_EXTENSIBLE, why))
+        else:
+            confirmation.unlisted.append(original.arn)
 
 
 def refusals_of(survey: Survey, failed: list[Attempt]) -> list[Refusal]:

@@ -4,7 +4,7 @@ Reads the inventory first: where nothing is new, DRS is not called. Observes (`_
 (`domain/extension_plan.py`), and applies (`services/extension_calls.py`), which says why that is safe to repeat.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from ..domain.extension_plan import (
     extension_errors,
     plan_extensions,
     problem,
+    share,
     unlisted,
     unlisted_before,
 )
@@ -25,9 +26,10 @@ from ..domain.results import Problem, WorkResult
 from ..domain.scopes import Scope
 from ..domain.servers import ServerRow, Telemetry
 from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage
+from ..errors import ServiceError
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
-from .answers import out_of_time, state_after, wait_asked_for
+from .answers import goes_on, state_after, wait_asked_for
 from .asking import ask_for
 from .extension_calls import Attempt, ExtensionCalls, refusals_of
 from .memberships import checked_memberships
@@ -55,12 +57,13 @@ class Limits(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What a run extends, what it puts off with reasons, what it does not know, and how many are left."""
+    """What a run extends, what it puts off with reasons, what it does not know and why, and how many are left."""
 
     confirmed: list[Original]
     put_off: list[Refusal]
     unlisted: list[str]
     unanswered: list[Attempt]
+    denied: list[ServiceError]
     left: int
 
 
@@ -116,10 +119,10 @@ class StagingSync:
         if not memberships:
             reason = "none of its staging accounts is active here"
             return _with_ignored(Outcome(self._result(lease, mark, reason=reason), None), ignored)
-        return _with_ignored(self.auto_extend_staging_servers(taken, target, memberships, mark), ignored)
+        return _with_ignored(self.auto_extend_staging_servers(taken, message, target, memberships, mark), ignored)
 
     def auto_extend_staging_servers(
-        self, taken: Taken, target: Account, memberships: list[Membership], mark: object
+        self, taken: Taken, message: WorkMessage, target: Account, memberships: list[Membership], mark: object
     ) -> Outcome:
         """Extend the servers of the staging accounts of `memberships` that `target` lacks.
 
@@ -133,16 +136,20 @@ class StagingSync:
             self._record(lease, survey, errors)
             result = self._result(lease, mark, survey.counts(), map(problem, errors), survey=survey)
             return self._outcome(taken, result)
-        choice = self._choose(taken, target, survey, memberships)
+        choice = self._choose(taken, target, survey)
         if lease.work.dry_run:
             return Outcome(self._rehearsed(lease, target, survey, errors, choice, mark), None)
-        return self._carried_out(taken, target, survey, errors, choice, mark)
+        return self._carried_out(taken, message, target, survey, errors, choice, mark)
 
     def get_staging_account_servers(self, staging: Scope) -> list[Original]:
         """Return the servers of a staging scope that may be extended, from its last complete scan."""
         telemetry = self._telemetries.read(staging)
         servers = telemetry.servers if telemetry else {}
-        listed = [Original(entry.original, staging, server) for server, entry in servers.items() if entry.original]
+        listed = [
+            Original(entry.original, staging, server, entry.drs_hash + entry.ec2_hash)
+            for server, entry in servers.items()
+            if entry.original
+        ]
         found = [original for original in listed if is_server_of(original.arn, staging)]
         if len(found) < len(listed):
             logger.warning(
@@ -178,18 +185,19 @@ class StagingSync:
             for original in self.get_staging_account_servers(Scope(membership.staging_account_id, scope.region))
         }
         extended = self.get_extended_source_servers(scope)
-        refused = {} if lease.retry_refused else self._refusals.of_target(scope)
-        return Survey(scope, originals, extended, refused, scan, self._now())
+        recorded = self._refusals.of_target(scope)
+        return Survey(scope, originals, extended, memberships, recorded, lease.retry_refused, scan, self._now())
 
-    def _choose(self, taken: Taken, target: Account, survey: Survey, memberships: list[Membership]) -> Choice:
-        """Return what is to be extended in this run: let in by tags, within quota and cap, confirmed by DRS."""
-        rows = self._rows(taken.lease, (original.source_server_id for original in survey.candidates()))
-        limits = self._limits
-        plan = plan_extensions(survey, rows, memberships, limits.servers_per_scope, limits.extensions_per_run)
+    def _choose(self, taken: Taken, target: Account, survey: Survey) -> Choice:
+        """Return what is to be extended in this run: let in by tags, confirmed by DRS, within quota and cap."""
+        lease, limits = taken.lease, self._limits
+        plan = plan_extensions(survey, self._rows(lease, (one.source_server_id for one in survey.candidates())))
         before = unlisted_before(taken.result, survey.target_epoch)
-        answers = self._extensions.confirm(target, survey, plan.wanted, before)
-        put_off = [*plan.refused, *answers.refused]
-        return Choice(answers.confirmed, put_off, answers.unlisted, answers.unanswered, plan.left)
+        found = self._extensions.confirm(lease, target, survey, plan.wanted, before)
+        shared = share(survey, found.confirmed, limits.servers_per_scope, limits.extensions_per_run, lease.epoch)
+        put_off = [*plan.excluded, *found.refused, *shared.over_quota]
+        chosen = sorted(shared.chosen) if lease.work.dry_run else shared.chosen
+        return Choice(chosen, put_off, found.unlisted, found.unanswered, found.denied, shared.left)
 
     def _rows(self, lease: Lease, servers: Iterable[str]) -> dict[str, ServerRow]:
         region = lease.work.scope.region
@@ -205,18 +213,28 @@ class StagingSync:
             *map(unlisted, choice.unlisted),
             *(attempt.problem() for attempt in choice.unanswered),
         ]
+        met = [*choice.denied, *(attempt.error for attempt in choice.unanswered if attempt.error)]
+        state = state_after(met, len(choice.confirmed))
         changes = [{"extend": original.arn, "into": target.account_id} for original in choice.confirmed]
-        return self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey, changes=changes)
+        counts = {**survey.counts(), **told}
+        return self._result(lease, mark, counts, problems, survey=survey, state=state, changes=changes)
 
     def _carried_out(
-        self, taken: Taken, target: Account, survey: Survey, errors: list[Refusal], choice: Choice, mark: object
+        self,
+        taken: Taken,
+        message: WorkMessage,
+        target: Account,
+        survey: Survey,
+        broken: list[Refusal],
+        choice: Choice,
+        mark: object,
     ) -> Outcome:
         """Extend what was chosen, remember what was refused, and have the target scanned."""
         lease, scope = taken.lease, taken.lease.work.scope
         attempts = self._extensions.extend(lease, target, choice.confirmed)
         made = [attempt.arn for attempt in attempts if attempt.error is None]
         failed = [*choice.unanswered, *(attempt for attempt in attempts if attempt.error is not None)]
-        refused = [*errors, *choice.put_off, *refusals_of(survey, failed)]
+        refused = [*broken, *choice.put_off, *refusals_of(survey, failed)]
         self._record(lease, survey, refused, made)
         if made or choice.unlisted:
             self._want_inventory(scope)
@@ -224,33 +242,35 @@ class StagingSync:
         named = {attempt.arn for attempt in failed}
         others = [problem(refusal) for refusal in refused if refusal.staging_source_server_arn not in named]
         problems = [*(attempt.problem() for attempt in failed), *others, *map(unlisted, choice.unlisted)]
-        state = state_after([attempt.error for attempt in failed if attempt.error], len(made))
+        errors = [*choice.denied, *(attempt.error for attempt in failed if attempt.error)]
+        state = state_after(errors, len(made))
         result = self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey, state=state)
-        return self._outcome(taken, result, failed)
+        return self._outcome(taken, result, errors, unfinished=goes_on(errors, len(made), message))
 
     def _record(self, lease: Lease, survey: Survey, refused: Iterable[Refusal], made: Iterable[str] = ()) -> None:
         """Remember what was refused, and forget the refusals of what is extended."""
         if lease.work.dry_run:
             return
         self._writer.write(lease, list(refused))
-        settled = [arn for arn in made if arn in survey.refused or lease.retry_refused]
-        for arn in (*survey.outdated(), *settled):
-            self._refusals.forget(lease.work.scope, arn)
+        settled = [survey.recorded[arn] for arn in made if arn in survey.recorded]
+        for refusal in (*survey.outdated(), *settled):
+            self._refusals.forget(refusal)
 
     def _want_inventory(self, target: Scope) -> None:
         """Have the target scope scanned, so that its extensions appear and get their tags."""
         work = WorkId(WorkKind.INVENTORY, target)
         ask_for([work], self._work_states, self._queue, int(self._clock()) + self._limits.redeliver_after)
 
-    def _outcome(self, taken: Taken, result: WorkResult, failed: Iterable[Attempt] = ()) -> Outcome:
+    def _outcome(
+        self, taken: Taken, result: WorkResult, errors: Collection[ServiceError] = (), *, unfinished: bool = False
+    ) -> Outcome:
         """Return the outcome of a run: due again on the next tick, or later where the target keeps failing."""
-        errors = [attempt.error for attempt in failed if attempt.error]
         result = result.model_copy(update={"failures": failures_after(result.state, taken.result)})
         if taken.lease.work.dry_run:
             return Outcome(result, None)
         now, longest = int(self._clock()), self._cadence.inventory
         due = due_again(result.failures, taken.lease, now, self._cadence, longest, wait_asked_for(errors))
-        return Outcome(result, due, unfinished=out_of_time(errors))
+        return Outcome(result, due, unfinished=unfinished)
 
     def _result(
         self,

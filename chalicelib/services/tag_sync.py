@@ -3,16 +3,16 @@
 Works from the inventory: where nothing changed since the last complete run, one item is read and DRS is not called.
 Reads the rows, plans (`domain/tag_plan.py`), and applies the plan in batches.
 Safe to repeat: setting a tag again is harmless, and what this product is about to write is noted first (`intent`), so
-that a worker that dies between DRS and the inventory leaves no tag without an owner.
+that a worker that dies between DRS and the inventory leaves no tag without an owner (ADR 29).
 """
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from ..domain import circuit, tags
 from ..domain.accounts import Account
+from ..domain.extension_plan import rotated
 from ..domain.leases import Lease, Outcome, Taken, due_again, failures_after
 from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
@@ -20,20 +20,21 @@ from ..domain.results import Problem, WorkResult
 from ..domain.scopes import Scope
 from ..domain.server_changes import not_stored
 from ..domain.servers import ServerRow, content_hash
-from ..domain.tag_plan import ServerTags, plan_tags
+from ..domain.tag_ownership import Effect, Written, intent
+from ..domain.tag_plan import ServerTags, plan_tags, written_of
 from ..domain.texts import fitting, json_bytes
 from ..domain.work import Cadence, WorkMessage
 from ..domain.writes import UpdateServer, Write
 from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, RowChanged, ServiceError, Throttled
 from .active_region_filter import ActiveRegionFilter
-from .answers import not_tried, out_of_time, state_after, wait_asked_for
+from .answers import goes_on, not_tried, state_after, wait_asked_for
+from .change_calls import MOST_WITHOUT_ANSWER, ChangeCalls
 from .ports import Accounts, CallCount, Clock, DrsChanges, Inventory, Scans, Telemetries, WorkStates, Writer
 
 SERVERS_AT_ONCE = 50  # one write-ahead note for so many
 INTENT_BYTES = 100_000  # of that note: keys of 50 servers take up to 1.3 MB, and an item holds 400 KB
 CALLS_AT_ONCE = 8
 WITHOUT_EFFECT = (AccessDenied, Throttled, NotOptedIn, OutOfTime, Refused, ResourceNotFound)  # the call did nothing
-SCOPE_WIDE = (AccessDenied, Throttled, NotOptedIn, OutOfTime)  # what will meet the next server as well
 
 
 class TagSync:
@@ -86,7 +87,7 @@ class TagSync:
         account = self._accounts.read(scope.account_id)
         if account is None or not account.takes_part:
             return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the account takes no part"), None)
-        return self._sync(taken, account, scan, mark)
+        return self._sync(taken, message, account, scan, mark)
 
     def _due(self, lease: Lease, result: WorkResult, retry_after: int | None = None) -> int | None:
         """Return when the work is due again: a dry run never by itself, a scope that keeps failing later."""
@@ -95,15 +96,17 @@ class TagSync:
         now, longest = int(self._clock()), self._cadence.probe
         return due_again(result.failures, lease, now, self._cadence, longest, retry_after)
 
-    def _sync(self, taken: Taken, account: Account, scan: ScanRecord, mark: object) -> Outcome:
+    def _sync(self, taken: Taken, message: WorkMessage, account: Account, scan: ScanRecord, mark: object) -> Outcome:
         lease = taken.lease
-        plan = plan_tags(self._settle(taken, self._rows(lease.work.scope)))
+        rows = self._rows(lease.work.scope)
+        plan = plan_tags(rows, taken.intent, scan.epoch)
         if lease.work.dry_run:
             changes = plan.previews()
             counts = {**plan.counts(), "would_tag": len(changes)}
             result = self._result(lease, ScopeState.AVAILABLE, mark, counts, plan.problems, changes=changes)
             return Outcome(result, None)
-        failures = self._apply(taken, account, plan.open)
+        self._keep_intent(taken, rows, scan)
+        failures = self._apply(taken, account, plan.open, scan)
         counts = {**plan.counts(), "tagged": len(plan.open) - len(failures), "failed": len(failures)}
         errors = [error for _, error in failures]
         state = state_after(errors, counts["tagged"])
@@ -111,7 +114,8 @@ class TagSync:
         problems = [*(_problem(row, error) for row, error in failures), *plan.problems]
         result = self._result(lease, state, mark, counts, problems, tags_version=version)
         result = result.model_copy(update={"failures": failures_after(state, taken.result)})
-        return Outcome(result, self._due(lease, result, wait_asked_for(errors)), unfinished=out_of_time(errors))
+        due = self._due(lease, result, wait_asked_for(errors))
+        return Outcome(result, due, unfinished=goes_on(errors, counts["tagged"], message))
 
     def _rows(self, scope: Scope) -> list[ServerRow]:
         """Return the scope's living servers: the list from its telemetry, the rows from the table itself."""
@@ -120,63 +124,67 @@ class TagSync:
         rows = self._inventory.read((server, scope.region) for server in servers)
         return sorted((row for row in rows.values() if row.living), key=lambda row: row.source_server_id)
 
-    def _apply(self, taken: Taken, account: Account, plans: list[ServerTags]) -> list[tuple[ServerRow, ServiceError]]:
+    def _keep_intent(self, taken: Taken, rows: list[ServerRow], scan: ScanRecord) -> None:
+        """Write into the rows what a run that died was about to write, before its note is replaced by another."""
+        now = self._now()
+        noted = [row for row in rows if row.source_server_id in taken.intent]
+        writes: list[Write] = [
+            _owned(row, written_of(row, taken.intent[row.source_server_id], scan.epoch), scan, now) for row in noted
+        ]
+        self._writer.write(taken.lease, writes)
+
+    def _apply(
+        self, taken: Taken, account: Account, plans: list[ServerTags], scan: ScanRecord
+    ) -> list[tuple[ServerRow, ServiceError]]:
         """Write the planned tags, first to DRS, then to the inventory; return what failed."""
-        lease, left = taken.lease, plans
+        lease = taken.lease
+        patience = 1 if taken.result and circuit.is_open(taken.result.failures) else MOST_WITHOUT_ANSWER
+        change = _Change(self._drs, account, lease.work.scope.region)
+        calls = ChangeCalls(change, lambda: self._clock() > lease.stop_at, CALLS_AT_ONCE, patience)
+        left = rotated(plans, lease.epoch if taken.result and taken.result.tags_version is None else 0)
         failures: list[tuple[ServerRow, ServiceError]] = []
-        at_once = 1 if taken.result and circuit.is_open(taken.result.failures) else SERVERS_AT_ONCE
-        while left:
-            some = fitting(left, at_once, INTENT_BYTES, lambda plan: json_bytes(_intent([plan])))
-            left, at_once = left[len(some) :], SERVERS_AT_ONCE
-            self._work_states.intend(lease, _intent(some))
-            change = _Change(self._drs, account, lease.work.scope.region, lambda: self._clock() > lease.stop_at)
-            with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-                errors = list(pool.map(change, some))
-            errors = self._record(lease, some, errors)
-            failures += [(plan.row, error) for plan, error in zip(some, errors, strict=True) if error is not None]
-            if any(isinstance(error, SCOPE_WIDE) for error in errors):
-                why = not_tried("the servers before it were refused")
-                return failures + [(plan.row, why) for plan in left]
-        return failures
+        while left and calls.stopped is None:
+            batch = fitting(left, SERVERS_AT_ONCE, INTENT_BYTES, lambda plan: json_bytes(_intent([plan])))
+            left = left[len(batch) :]
+            self._work_states.intend(lease, _intent(batch))
+            errors = calls.map(batch)
+            errors = self._record(lease, batch, change, errors, scan)
+            failures += [(plan.row, error) for plan, error in zip(batch, errors, strict=True) if error is not None]
+        if plans:
+            self._work_states.intend(lease, {})  # what became of it is in the rows: nothing is left in doubt
+        why = calls.stopped
+        return failures + [(plan.row, not_tried(str(why))) for plan in left]
 
     def _record(
-        self, lease: Lease, plans: list[ServerTags], errors: list[ServiceError | None]
+        self,
+        lease: Lease,
+        plans: list[ServerTags],
+        change: "_Change",
+        errors: list[ServiceError | None],
+        scan: ScanRecord,
     ) -> list[ServiceError | None]:
         """Write down the tags that were written, and ownership where they may have been; return what failed now.
 
         Where a scan has written a row meanwhile, what it says stands and only ownership is written: that scan, or the
         next one, sees the tags as DRS has them.
         """
-        scope, now = lease.work.scope, self._now()
-        ended = list(zip(plans, errors, strict=True))
-        made = [plan for plan, error in ended if error is None]
-        unclear = [
-            _owned(plan.row, {*plan.row.managed_tag_keys, *plan.change.managed}, scope, now)
-            for plan, error in ended
-            if error is not None and not isinstance(error, WITHOUT_EFFECT)
-        ]
+        now = self._now()
+        owned: list[Write] = []
+        recorded: list[Write] = []
+        for plan in plans:
+            effects = change.effects(plan)
+            update = _owned(plan.row, plan.written_after(*effects), scan, now)
+            done = all(effect is Effect.DONE for effect in effects)
+            if done or update.values["managedTagValues"] != plan.row.managed_tag_values:
+                owned.append(update)
+                recorded.append(_with_tags(plan, update) if done else update)
         try:
-            unwritten = self._writer.write(lease, [*(_recorded(plan, scope, now) for plan in made), *unclear])
+            unwritten = self._writer.write(lease, recorded)
         except RowChanged:
-            owned = [_owned(plan.row, set(plan.change.managed), scope, now) for plan in made]
-            unwritten = self._writer.write(lease, [*owned, *unclear])
+            unwritten = self._writer.write(lease, owned)
         missing = {problem.subject: problem for problem in map(not_stored, unwritten)}
+        ended = zip(plans, errors, strict=True)
         return [error or _not_stored(missing.get(plan.row.source_server_id)) for plan, error in ended]
-
-    def _settle(self, taken: Taken, rows: list[ServerRow]) -> list[ServerRow]:
-        """Return `rows` with what a run that died was about to write among their managed keys, and record it."""
-        intent, scope, now = taken.intent, taken.lease.work.scope, self._now()
-        owned = {
-            row.source_server_id: row.model_copy(
-                update={"managed_tag_keys": sorted({*row.managed_tag_keys, *intent[row.source_server_id]})}
-            )
-            for row in rows
-            if row.source_server_id in intent
-        }
-        if not taken.lease.work.dry_run:
-            writes = [_owned(row, set(row.managed_tag_keys), scope, now) for row in owned.values()]
-            self._writer.write(taken.lease, list(writes))
-        return [owned.get(row.source_server_id, row) for row in rows]
 
     def _result(
         self,
@@ -205,32 +213,44 @@ class TagSync:
 
 
 class _Change:
-    """Changes the tags of one server in DRS; stops where the account refuses, slows us down, or time runs out."""
+    """Changes the tags of one server in DRS, and remembers what became of each of the two calls."""
 
-    def __init__(self, drs: DrsChanges, account: Account, region: str, out_of_time: Callable[[], bool]) -> None:
+    def __init__(self, drs: DrsChanges, account: Account, region: str) -> None:
         self._drs = drs
         self._account = account
         self._region = region
-        self._out_of_time = out_of_time
-        self._stopped: ServiceError | None = None
+        self._effects: dict[str, tuple[Effect, Effect]] = {}
 
     def __call__(self, plan: ServerTags) -> ServiceError | None:
         """Return why the change could not be made, or None. Removes first: 50 tags are the limit at every moment."""
-        if self._stopped is None and self._out_of_time():
-            self._stopped = OutOfTime("no time left in this run")
-        if self._stopped:
-            return self._stopped
         arn, change = plan.row.arn, plan.change
+        untagged = tagged = Effect.NONE
         try:
-            if change.remove:
-                self._drs.untag(self._account, self._region, arn, change.remove)
-            if change.put:
-                self._drs.tag(self._account, self._region, arn, change.put)
-        except ServiceError as error:
-            if isinstance(error, SCOPE_WIDE):
-                self._stopped = error
-            return error
-        return None
+            try:
+                if change.remove:
+                    self._drs.untag(self._account, self._region, arn, change.remove)
+                untagged = Effect.DONE
+            except ServiceError as error:
+                untagged = _effect_of(error)
+                return error
+            try:
+                if change.put:
+                    self._drs.tag(self._account, self._region, arn, change.put)
+                tagged = Effect.DONE
+            except ServiceError as error:
+                tagged = _effect_of(error)
+                return error
+            return None
+        finally:
+            self._effects[arn] = (untagged, tagged)
+
+    def effects(self, plan: ServerTags) -> tuple[Effect, Effect]:
+        """Return what became of removing and of setting tags; of what was not tried: nothing."""
+        return self._effects.get(plan.row.arn, (Effect.NONE, Effect.NONE))
+
+
+def _effect_of(error: ServiceError) -> Effect:
+    return Effect.NONE if isinstance(error, WITHOUT_EFFECT) else Effect.UNCLEAR
 
 
 def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:
@@ -239,27 +259,28 @@ def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:
     return not message.dry_run and not taken.intent and last is not None and last.tags_version == scan.tags_version
 
 
-def _intent(plans: Iterable[ServerTags]) -> dict[str, list[str]]:
-    """Return what to note before DRS is asked: the keys to be written, by server."""
-    return {plan.row.source_server_id: sorted(plan.change.put) for plan in plans}
+def _intent(plans: Iterable[ServerTags]) -> dict[str, dict[str, str]]:
+    """Return what to note before DRS is asked: digests of the tags to be written, by server and key."""
+    return {plan.row.source_server_id: intent(plan.change.put) for plan in plans if plan.change.put}
 
 
-def _owned(row: ServerRow, keys: set[str], scope: Scope, now: datetime) -> UpdateServer:
-    """Return the row's update that says which keys are this product's."""
-    return UpdateServer(row.source_server_id, scope, {"managedTagKeys": sorted(keys), "lastUpdated": iso(now)})
+def _owned(row: ServerRow, written: Written, scan: ScanRecord, now: datetime) -> UpdateServer:
+    """Return the row's update that says which tags are this product's, as of the scan that the run went by."""
+    values = {
+        "managedTagKeys": sorted(written),
+        "managedTagValues": written,
+        "managedAsOf": scan.epoch,
+        "lastUpdated": iso(now),
+    }
+    return UpdateServer(row.source_server_id, scan.scope, values)
 
 
-def _recorded(plan: ServerTags, scope: Scope, now: datetime) -> Write:
+def _with_tags(plan: ServerTags, update: UpdateServer) -> UpdateServer:
     """Return the row's update after the change: the tags as DRS has them now, so that the next scan sees no change."""
     drs_tags = tags.applied(plan.row.drs_tags, plan.change)
     drs_hash = content_hash(plan.row.drs().model_copy(update={"drs_tags": drs_tags}))
-    values = {
-        "drsTags": drs_tags,
-        "drsHash": drs_hash,
-        "managedTagKeys": plan.change.managed,
-        "lastUpdated": iso(now),
-    }
-    return UpdateServer(plan.row.source_server_id, scope, values, seen_hash=plan.row.drs_hash)
+    values = {**update.values, "drsTags": drs_tags, "drsHash": drs_hash}
+    return update._replace(values=values, seen_hash=plan.row.drs_hash)
 
 
 def _not_stored(problem: Problem | None) -> ServiceError | None:

@@ -139,7 +139,7 @@ class WorkStates:
 
     def give_back(self, name: str, lease: Lease, value: Any, again: int) -> None:
         if name == "intend":
-            self.both(lambda ports: ports.work_states.intend(lease, {f"s-{value}": ["Name"]}))
+            self.both(lambda ports: ports.work_states.intend(lease, {f"s-{value}": {"Name": "digest"}}))
         elif name == "fail":
             self.both(lambda ports: ports.work_states.fail(lease, f"error {value}", again))
         elif name == "release":
@@ -216,8 +216,9 @@ class Writes:
         if name == "take":
             self.take(place)
         elif name == "forget":
-            arn = arn_of(f"s-{value}", self.scopes[1].account_id)
-            self.both(lambda ports: ports.refusals.forget(self.scopes[place % 2], arn))
+            arn, reasons = arn_of(f"s-{value}", self.scopes[1].account_id), list(RefusalReason)
+            read = refusal(arn, self.scopes[place % 2], reason=reasons[place % len(reasons)])
+            self.both(lambda ports: ports.refusals.forget(read))
         else:
             lease = self.leases[-1 - place % len(self.leases)]
             writes = self.distinct([self.write_of(lease, *one) for one in value])

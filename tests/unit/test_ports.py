@@ -177,10 +177,10 @@ class TestWorkStates:
     def test_success_forgets_the_error_and_the_intent(self, states):
         states.ask(work(), AGAIN)
         first = states.take(work(), EPOCH, UNTIL).lease
-        states.intend(first, {"s-1": ["Name"]})
+        states.intend(first, {"s-1": {"Name": "digest"}})
         states.fail(first, "boom", AGAIN)
         taken = states.take(work(), EPOCH + 1, UNTIL)
-        assert taken.intent == {"s-1": ["Name"]}
+        assert taken.intent == {"s-1": {"Name": "digest"}}
         states.finish(taken.lease, outcome(None), AGAIN)
         states.ask(work(), AGAIN)
         assert states.take(work(), EPOCH + 2, UNTIL).intent == {}
@@ -197,7 +197,7 @@ class TestWorkStates:
         slow = states.take(work(), EPOCH, UNTIL).lease
         states.take(work(), UNTIL + 1, UNTIL + 330)
         with pytest.raises(LeaseLost):
-            states.intend(slow, {"s-1": ["Name"]})
+            states.intend(slow, {"s-1": {"Name": "digest"}})
 
     def test_the_epoch_survives_that_the_work_is_asked_for_again(self, states):
         states.ask(work(), AGAIN)
@@ -234,12 +234,12 @@ class TestWorkStates:
     def test_released_work_is_wanted_still_and_keeps_its_notes(self, states):
         states.ask(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
-        states.intend(lease, {"s-1": ["Name"]})
+        states.intend(lease, {"s-1": {"Name": "digest"}})
         states.release(lease, AGAIN)
         state = state_of(states)
         assert (state.done, state.wanted, state.lease_until, state.next_due_at) == (0, 1, None, AGAIN)
         again = states.take(work(), EPOCH + 1, UNTIL)
-        assert (again.intent, again.failures, again.lease.epoch) == ({"s-1": ["Name"]}, 0, 2)
+        assert (again.intent, again.failures, again.lease.epoch) == ({"s-1": {"Name": "digest"}}, 0, 2)
         with pytest.raises(LeaseLost):
             states.release(lease, AGAIN)
 
@@ -435,8 +435,10 @@ class TestFencedWrites:
     def test_a_refusal_is_kept_and_can_be_forgotten(self, ports):
         one, other = refusal(), refusal(arn_of("s-2", STAGING), reason=RefusalReason.REMOVED, next_try_at=NOW)
         ports.writer.write(ports.leased(work(WorkKind.STAGING)), [one, other])
-        ports.refusals.forget(SCOPE, one.staging_source_server_arn)
-        ports.refusals.forget(SCOPE, "never there")
+        assert ports.refusals.forget(one)
+        assert not ports.refusals.forget(one)
+        since = other.since + timedelta(minutes=1)
+        assert not ports.refusals.forget(other.model_copy(update={"since": since}))
         assert ports.refusals.of_target(SCOPE) == {other.staging_source_server_arn: other}
         assert ports.refusals.of_target(Scope(TARGET, SECOND)) == {}
 

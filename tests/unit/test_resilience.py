@@ -10,7 +10,16 @@ from chalicelib.domain.leases import LONGEST_BACK_OFF
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
-from chalicelib.errors import AccessDenied, OutOfTime, Refused, ServiceError, TableUnavailable, Throttled
+from chalicelib.errors import (
+    AccessDenied,
+    NotOptedIn,
+    OutOfTime,
+    Refused,
+    ServiceError,
+    TableUnavailable,
+    Throttled,
+    Unreachable,
+)
 from chalicelib.services import instance_lookup
 from chalicelib.services.answers import not_tried, state_after
 from chalicelib.services.inventory_sync import MOST_CONTINUATIONS
@@ -372,7 +381,11 @@ def test_a_service_that_breaks_is_backed_off_as_well(world):
         ([ServiceError("it broke", "InternalServerException")], 0, ScopeState.ERROR),
         ([ServiceError("it broke once", "InternalServerException")], 3, ScopeState.AVAILABLE),
         ([Refused("default key")], 0, ScopeState.AVAILABLE),
-        ([not_tried("x"), OutOfTime("y")], 0, ScopeState.AVAILABLE),
+        ([not_tried("x"), OutOfTime("y")], 3, ScopeState.AVAILABLE),
+        ([not_tried("x"), OutOfTime("y")], 0, ScopeState.ERROR),
+        ([Unreachable("read timed out"), not_tried("x")], 3, ScopeState.ERROR),
+        ([Unreachable("one timed out")], 3, ScopeState.AVAILABLE),
+        ([NotOptedIn("no")], 0, ScopeState.ERROR),
     ],
 )
 def test_what_meets_one_server_says_nothing_about_its_scope(errors, done, state):
