@@ -290,9 +290,9 @@ DEFECTS = [
     ),
     # --- services that only answer: the chaos run does not ask them ---
     Defect(
-        "a page ends one row early",
+        "a page reads on until it is full",
         "services/inventory_query.py",
-        "if len(rows) == limit or examined == MOST_EXAMINED:",
+        "if len(rows) == limit or examined == MOST_EXAMINED or size >= MOST_BYTES:",
         "if len(rows) == limit:",
         "a request reads without bound",
         (_UNIT("inventory_query"),),
@@ -508,16 +508,16 @@ DEFECTS = [
     Defect(
         "an account comes back while it is removed",
         "adapters/accounts_table.py",
-        'ConditionExpression="attribute_exists(accountId) AND #status <> :removing",',
-        'ConditionExpression="attribute_exists(accountId) AND (#status = :removing OR #status <> :removing)",',
+        '"attribute_exists(accountId) AND #status <> :removing"',
+        '"attribute_exists(accountId) AND (#status = :removing OR #status <> :removing)"',
         "an account that is on its way out can be changed",
         (_UNIT("ports"),),
     ),
     Defect(
         "a customer is entered without the ExternalId",
         "adapters/sessions.py",
-        'secret = {"ExternalId": external_id} if external_id else {}',
-        "secret: dict[str, str] = {}",
+        '    def assume() -> dict[str, str]:\n        secret = {"ExternalId": external_id} if external_id else {}',
+        "    def assume() -> dict[str, str]:\n        secret: dict[str, str] = {}",
         "the confused deputy is not kept out",
         (_UNIT("adapters"),),
         in_chaos=False,
