@@ -108,7 +108,7 @@ class Smoke:
         return wrong, f"{len(names)} functions"
 
     def _health(self) -> tuple[list[str], str]:
-        url = f"{self._api_url()}/health"
+        url = f"{rest_api_url(self.session, self.stack)}/health"
         answer = httpx.get(url, timeout=HTTP_SECONDS)
         return ([] if answer.is_success else [f"{url}: {answer.status_code} {answer.text[:300]}"]), url
 
@@ -117,18 +117,11 @@ class Smoke:
         credentials = self.session.get_credentials()
         if credentials is None:
             return ["no credentials to sign with"], ""
-        url = f"{self._api_url()}/regions/active"
+        url = f"{rest_api_url(self.session, self.stack)}/regions/active"
         request = AWSRequest(method="GET", url=url)
         SigV4Auth(credentials, "execute-api", self.session.region_name).add_auth(request)
         answer = httpx.get(url, headers=dict(request.headers.items()), timeout=HTTP_SECONDS)
         return ([] if answer.is_success else [f"{url}: {answer.status_code} {answer.text[:300]}"]), url
-
-    def _api_url(self) -> str:
-        endpoint = self.session.client("apigateway").meta.endpoint_url
-        outputs = self.stack.outputs
-        if "amazonaws" in endpoint:
-            return outputs["EndpointURL"].rstrip("/")
-        return api_url(endpoint, outputs, self.stack.resources(API)) or ""
 
     def _operations(self) -> tuple[list[str], str]:
         answer, error = self._invoke(self.stack.outputs["OperationsFunctionName"], {"operation": "list_regions"})
@@ -187,6 +180,15 @@ class Smoke:
             FunctionName=name, Payload=json.dumps(payload).encode()
         )
         return json.loads(answer["Payload"].read() or b"null"), "FunctionError" in answer
+
+
+def rest_api_url(session: boto3.Session, stack: Stack) -> str:
+    """Return the address of the stack's REST API, on AWS or on the local cloud."""
+    endpoint = session.client("apigateway").meta.endpoint_url
+    outputs = stack.outputs
+    if "amazonaws" in endpoint:
+        return outputs["EndpointURL"].rstrip("/")
+    return api_url(endpoint, outputs, stack.resources(API)) or ""
 
 
 def _depth(client: Any, url: str) -> int:

@@ -1,0 +1,1 @@
+"""Acceptance of a deployed hub, with its own accounts: docs/runbooks/acceptance.md."""
