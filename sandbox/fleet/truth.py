@@ -198,6 +198,12 @@ class _Comparison:
         learnt = topology.get("originalReplicationConfiguration") or {}
         complete = learnt.get("source") == "drs" and bool((learnt.get("value") or {}).get("replicatedDisks"))
         what = "topology.originalReplicationConfiguration"
+        if server.extends:  # it has none of its own: the original's is shown for it
+            nothing = complete or learnt.get("source") == "unknown"
+            self._report.require(
+                "failback originals", what, server.where, nothing, "the original's, or unknown", learnt
+            )
+            return
         self._report.require("failback originals", what, server.where, complete, "one from drs, with disks", learnt)
 
     def tombstones(self) -> None:
