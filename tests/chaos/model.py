@@ -228,9 +228,11 @@ class Model:
         return self._instance(self.wire(server))
 
     def origin_known(self, server: Server) -> bool:
-        """Whether the account in which the server's instance runs is registered, and one's own."""
+        """Whether the account in which the server's instance runs is registered, one's own, and of one's partition."""
         origin = _origin(self.wire(server))
-        return origin is not None and origin[0] in self.accounts and not TENANTS.get(origin[0])
+        if origin is None or PARTITIONS.get(origin[0]) != PARTITIONS.get(server.scope.account_id):
+            return False
+        return origin[0] in self.accounts and not TENANTS.get(origin[0])
 
     def origin_is_strange(self, server: Server) -> bool:
         """Whether the server names an instance of another tenant."""
