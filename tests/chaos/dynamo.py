@@ -3,7 +3,6 @@
 Facts (Developer Guide): "Constraints in Amazon DynamoDB" (an item 400 KB, a transaction 100 actions and 4 MB, index
 keys are not empty), "Read consistency" (indexes and eventually consistent reads may be behind), "Transaction conflict
 handling". Answers come in small pages, so that every list has several.
-`tests/property/test_chaos_dynamo.py` compares it with moto.
 """
 
 import json
