@@ -68,12 +68,13 @@ class Acceptance:
         yield Step("validation of the accounts", self.validation)
         yield Step("page size of DRS", self.page_size)
         yield Step("answers of DRS, EC2 and STS", self.answers)
-        yield Step("scan", self.scan, "Scan every region of the accounts (writes the inventory, calls DRS and EC2)?")
-        server = self._accounts.server_arn
-        yield Step("tags", self.tags, f"Tag {server} and take the tag away again?" if server else "")
         staging = self._accounts.staging_server_arn
         extends = f"Have the hub extend {staging} into the target and delete the extension again?" if staging else ""
         yield Step("extension", self.extension, extends)
+        scans = "Scan every region of the accounts? The hub then tags and extends what it finds to be done."
+        yield Step("scan", self.scan, scans)
+        server = self._accounts.server_arn
+        yield Step("tags", self.tags, f"Tag {server} and take the tag away again?" if server else "")
         for queue in QUEUES:
             question = f"Put a message into the dead-letter queue {queue} and have it discarded (may raise an alarm)?"
             yield Step(f"dead letters, {queue}", partial(self.dead_letter, queue), question)
@@ -193,37 +194,45 @@ class Acceptance:
         return f"{arn} was tagged, seen by the hub, and untagged"
 
     def extension(self) -> str:
-        """Have the hub extend the disposable staging server, and delete the extension with the target's credentials."""
+        """Have the hub extend the disposable staging server, and delete the extension with the target's credentials.
+
+        A scan of the staging account is enough: the hub extends everything that is left to extend. So nothing else may
+        be. The target is scanned before and after the deletion: the hub has to see that the extension was removed, or
+        it makes it anew.
+        """
         arn = self._accounts.staging_server_arn
         if arn is None:
             raise NotTriedError("--staging-server-arn names a disposable server of a staging account")
         session = self._target()
         target, region = str(session.client("sts").get_caller_identity()["Account"]), _region(arn)
         drs = session.client("drs", region)
-        if self._extension_of(drs, arn):
-            raise NotTriedError(f"{arn} is extended already: what is there stays")
-        self._scanned(_account(arn), region)
-        planned = self._staging_run(target, region, dry_run=True)
-        others = [change["extend"] for change in planned if change["extend"] != arn]
-        if others:
-            raise NotTriedError(f"the hub would extend {len(others)} further servers, e.g. {others[0]}")
-        if not planned:
-            raise FailedError(f"the hub's plan does not name {arn}: is its account a staging account of {target}?")
+        self._require_alone(drs, arn)
         try:
-            self._staging_run(target, region, dry_run=False)
-            extension = self._extension_of(drs, arn)
+            self._scanned(_account(arn), region)
+            self._staging_run(target, region)
+            extension = self._until(
+                lambda: self._extension_of(drs, arn), f"{arn} was not extended; GET /syncs says why"
+            )
+            self._scanned(target, region)
         finally:
-            made = self._extension_of(drs, arn)
-            if made:
+            if made := self._extension_of(drs, arn):
                 drs.disconnect_source_server(
                     sourceServerID=made
                 )  # what is connected is not deleted (DRS, API reference)
                 drs.delete_source_server(sourceServerID=made)
-        if extension is None:
-            raise FailedError(f"{arn} was not extended; GET /syncs says why")
+        self._scanned(target, region)
         if self._extension_of(drs, arn):
-            raise FailedError(f"{extension} was deleted and is still there")
+            raise FailedError(f"{extension} was deleted, and {arn} is extended")
         return f"{arn} was extended as {extension}, which was deleted again"
+
+    def _require_alone(self, drs: Any, arn: str) -> None:
+        """Raise NotTriedError where the server is extended, or the hub would extend others with it."""
+        if self._extension_of(drs, arn):
+            raise NotTriedError(f"{arn} is extended already: what is there stays")
+        left = drs.get_paginator("list_extensible_source_servers").paginate(stagingAccountID=_account(arn))
+        others = [server["arn"] for page in left for server in page["items"] if server["arn"] != arn]
+        if others:
+            raise NotTriedError(f"the hub would extend {len(others)} further servers, e.g. {others[0]}")
 
     def dead_letter(self, queue: str) -> str:
         """Put a message into a dead-letter queue, see it through the API, and have it discarded."""
@@ -266,14 +275,10 @@ class Acceptance:
         run = self._hub.call("POST", "/syncs", {"kind": "inventory", "scopes": scopes})
         states_told(self._hub.finished(run["runId"], self._patience)["scopes"])
 
-    def _staging_run(self, target: str, region: str, *, dry_run: bool) -> list[dict[str, Any]]:
-        body = {"kind": "staging", "scopes": [{"accountId": target, "region": region}], "dryRun": dry_run}
+    def _staging_run(self, target: str, region: str) -> None:
+        body = {"kind": "staging", "scopes": [{"accountId": target, "region": region}]}
         run = self._hub.call("POST", "/syncs", body)
-        progress = self._hub.finished(run["runId"], self._patience)
-        results = [scope["result"] for scope in progress["scopes"] if scope["result"]]
-        if left_out := sum(result["counts"].get("changesLeftOut", 0) for result in results):
-            raise NotTriedError(f"the hub would extend {left_out} more servers than it names")
-        return [change for result in results for change in result["changes"]]
+        states_told(self._hub.finished(run["runId"], self._patience)["scopes"])
 
     @staticmethod
     def _described(drs: Any, server_id: str) -> dict[str, Any]:

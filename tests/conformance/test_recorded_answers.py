@@ -19,21 +19,23 @@ TAGS = {"Name": "payroll-database", "aws:cloudformation:stack-name": "payroll", 
 
 
 class StagingHub:
-    """A hub of which only syncs are known: staging work extends what it plans, whatever that is."""
+    """A hub of which only syncs are known: staging work extends servers; `again`: after every scan of the target."""
 
-    def __init__(self, drs, planned):
-        self._drs, self._planned = drs, planned
+    def __init__(self, drs, extends, *, again=False):
+        self.runs = []
+        self._drs, self._extends, self._again = drs, extends, again
 
     def call(self, _method, _path, body):
-        return {"runId": "dry" if body.get("dryRun") else body["kind"]}
+        self.runs.append((body["kind"], body["scopes"][0]["accountId"]))
+        return {"runId": "run"}
 
-    def finished(self, run_id, _patience):
-        if run_id == "staging":
-            for arn in self._planned:
+    def finished(self, _run_id, _patience):
+        kind, account = self.runs[-1]
+        if kind == "staging" or (self._again and account == ACCOUNT and not extensions()):
+            for arn in self._extends:
                 self._drs.create_extended_source_server(sourceServerArn=arn)
-        changes = [{"extend": arn, "into": ACCOUNT} for arn in self._planned]
-        result = {"state": "AVAILABLE", "message": None, "counts": {}, "changes": changes}
-        return {"scopes": [{"accountId": ACCOUNT, "region": REGION, "error": None, "result": result}]}
+        result = {"state": "AVAILABLE", "message": None}
+        return {"scopes": [{"accountId": account, "region": REGION, "error": None, "result": result}]}
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def plant(count):
 
 
 def acceptance(target, hub=None, **options):
-    return Acceptance(hub, Accounts([], [], REGION, target=target, **options), 1)
+    return Acceptance(hub, Accounts([], [], REGION, target=target, **options), 0)
 
 
 def test_what_is_recorded_can_be_replayed_and_tells_nothing(simulator, tmp_path):
@@ -119,40 +121,52 @@ def test_the_product_reads_the_sample():
 
 @pytest.fixture
 def staged(simulator):
-    """Servers of a staging account that may be extended."""
+    """Return a server of a staging account that may be extended."""
     regions = {REGION: {"optedIn": True, "initialised": True}}
     told("POST", "/accounts", {"accountId": ACCOUNT, "regions": regions})
     told("POST", "/accounts", {"accountId": STAGING, "regions": regions, "trusts": [ACCOUNT]})
-    specs = [{"accountId": STAGING, "region": REGION, "hostname": f"host-{number}"} for number in range(2)]
-    return [server["arn"] for server in told("POST", "/servers", {"servers": specs})["servers"]]
+    return plant_staging("host-0")
+
+
+def plant_staging(hostname):
+    spec = {"accountId": STAGING, "region": REGION, "hostname": hostname}
+    [server] = told("POST", "/servers", {"servers": [spec]})["servers"]
+    return server["arn"]
 
 
 def extensions():
     return session().client("drs").describe_source_servers()["items"]
 
 
-def extending(planned, arn):
-    return acceptance(session(), StagingHub(session().client("drs"), planned), staging_server_arn=arn)
-
-
 def test_an_extension_is_made_by_the_hub_and_deleted_again(staged):
-    assert "which was deleted again" in extending(staged[:1], staged[0]).extension()
+    hub = StagingHub(session().client("drs"), [staged])
+    assert "which was deleted again" in acceptance(session(), hub, staging_server_arn=staged).extension()
     assert extensions() == []
+    scanned = [account for kind, account in hub.runs if kind == "inventory"]
+    assert scanned == [STAGING, ACCOUNT, ACCOUNT]  # the target before the deletion and after it
 
 
-def test_nothing_is_extended_where_the_hub_would_extend_others(staged):
+def test_nothing_is_scanned_where_the_hub_would_extend_others(staged):
+    plant_staging("host-1")
+    hub = StagingHub(session().client("drs"), [staged])
     with pytest.raises(NotTriedError, match="1 further servers"):
-        extending(staged, staged[0]).extension()
-    assert extensions() == []
+        acceptance(session(), hub, staging_server_arn=staged).extension()
+    assert (extensions(), hub.runs) == ([], [])
 
 
-def test_a_plan_without_the_server_fails(staged):
-    with pytest.raises(FailedError, match="does not name"):
-        extending([], staged[0]).extension()
+def test_a_hub_that_does_not_extend_fails(staged):
+    with pytest.raises(FailedError, match="was not extended"):
+        acceptance(session(), StagingHub(session().client("drs"), []), staging_server_arn=staged).extension()
+
+
+def test_a_hub_that_extends_again_fails(staged):
+    hub = StagingHub(session().client("drs"), [staged], again=True)
+    with pytest.raises(FailedError, match="was deleted, and"):
+        acceptance(session(), hub, staging_server_arn=staged).extension()
 
 
 def test_what_is_extended_already_stays(staged):
-    session().client("drs").create_extended_source_server(sourceServerArn=staged[0])
+    session().client("drs").create_extended_source_server(sourceServerArn=staged)
     with pytest.raises(NotTriedError, match="extended already"):
-        extending(staged[:1], staged[0]).extension()
+        acceptance(session(), None, staging_server_arn=staged).extension()
     assert len(extensions()) == 1
