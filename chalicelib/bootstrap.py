@@ -40,6 +40,7 @@ from .services.refresh import Refresher
 from .services.repeated_requests import RepeatedRequests
 from .services.resync import Resync
 from .services.runs import RunReader
+from .services.scan_failures import ScanFailures
 from .services.staging_sync import Limits, StagingSync
 from .services.tag_sync import TagSync
 from .services.work_loop import WorkLoop
@@ -190,7 +191,8 @@ def inventory_query() -> InventoryQuery:
 @cache
 def work_loop() -> WorkLoop:
     """Return what takes and gives back leases."""
-    return WorkLoop(work_states(), work_queue(), time.time, settings().queue_visibility_seconds)
+    failures = ScanFailures(accounts(), scans(), fenced_writes(), time.time)
+    return WorkLoop(work_states(), work_queue(), failures, time.time, settings().queue_visibility_seconds)
 
 
 @cache

@@ -62,6 +62,7 @@ from chalicelib.services.reconciliation import Reconciler
 from chalicelib.services.refresh import Refresher
 from chalicelib.services.resync import Resync
 from chalicelib.services.runs import RunReader
+from chalicelib.services.scan_failures import ScanFailures
 from chalicelib.services.staging_sync import Limits, StagingSync
 from chalicelib.services.tag_sync import TagSync
 from chalicelib.services.work_loop import WorkLoop
@@ -364,6 +365,7 @@ class WorkItem:
     result: WorkResult | None = None
     last_error: str | None = None
     failures: int = 0
+    put_off_until: int | None = None
 
 
 class FakeWorkStates:
@@ -377,7 +379,7 @@ class FakeWorkStates:
         with self._lock:
             item = self._item(work)
             item.wanted = (item.wanted or 0) + 1
-            item.next_due_at = due_again
+            item.next_due_at, item.put_off_until = due_again, None
             if retry_refused:
                 item.retry_refused = item.wanted
             return item.wanted
@@ -395,7 +397,7 @@ class FakeWorkStates:
             item = self.items.get(due.work)
             if item is None or item.next_due_at != due.next_due_at:
                 return None
-            item.next_due_at, item.tick_at = due_again, tick
+            item.next_due_at, item.tick_at, item.put_off_until = due_again, tick, None
             item.wanted = (item.wanted or 0) + 1
             return item.wanted
 
@@ -414,11 +416,16 @@ class FakeWorkStates:
                 return None
             if item.lease_until is not None and item.lease_until >= now:
                 return None
+            if item.put_off_until is not None and item.put_off_until > now:
+                return None
+            died, failures = item.lease_until is not None, item.failures
             item.epoch += 1
+            item.failures += 1
             item.lease_until = item.next_due_at = until
+            item.put_off_until = None
             retry_refused = item.retry_refused > (item.done or 0)
-            lease = Lease(work, item.epoch, item.wanted or 0, until, item.tick_at, retry_refused)
-            return Taken(lease, item.result, dict(item.intent), item.failures)
+            lease = Lease(work, item.epoch, item.wanted or 0, until, item.tick_at, retry_refused, failures)
+            return Taken(lease, item.result, dict(item.intent), died)
 
     def intend(self, lease: Lease, intent: dict[str, dict[str, str]]) -> None:
         with self._lock:
@@ -443,12 +450,22 @@ class FakeWorkStates:
             except LeaseLost:
                 return
             item.last_error, item.next_due_at, item.lease_until = message_text(error), due_again, None
-            item.failures += 1
+            item.failures = lease.failures + 1
 
     def release(self, lease: Lease, due_again: int) -> None:
         with self._lock:
             item = self._mine(lease)
-            item.next_due_at, item.lease_until = due_again, None
+            item.next_due_at, item.lease_until, item.failures = due_again, None, lease.failures
+
+    def note_error(self, lease: Lease, error: str) -> None:
+        with self._lock:
+            self._mine(lease).last_error = message_text(error)
+
+    def put_off(self, lease: Lease, error: str, until: int) -> None:
+        with self._lock:
+            item = self._mine(lease)
+            item.last_error, item.lease_until, item.failures = message_text(error), None, lease.failures
+            item.next_due_at = item.put_off_until = until
 
     def due(self, kind: WorkKind, until: int) -> Iterator[DueWork]:
         with self._lock:
@@ -486,6 +503,7 @@ class FakeWorkStates:
             item.next_due_at,
             item.result,
             item.last_error,
+            item.failures,
         )
 
 
@@ -915,6 +933,7 @@ class World:
         self.registry = self.wired(AccountRegistry, hub_account_id=factories.HUB)
         self.planner = self.wired(Planner, run_retention_days=30)
         self.run_reader = self.wired(RunReader)
+        self.scan_failures = self.wired(ScanFailures)
         self.loop = self.wired(WorkLoop)
         self.inventory_sync = self.wired(InventorySync)
         self.tag_sync = self.wired(TagSync)

@@ -14,6 +14,7 @@ from ..domain.scopes import stable_fraction
 from ..domain.texts import message_text
 from ..domain.work import WorkId, WorkKind
 from ..errors import LeaseLost
+from ..observability import count, logger
 from . import dynamodb
 from .stored_records import stored
 
@@ -36,7 +37,8 @@ class WorkStateTable:
         refused = ", retryRefused = if_not_exists(wanted, :zero) + :one" if retry_refused else ""
         attributes = self._update(
             work,
-            f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one{refused}",
+            f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one{refused}"
+            " REMOVE putOffUntil",
             {**_identity(work), ":due": due_again, ":zero": 0, ":one": 1},
             names=_NAMES,
         )
@@ -47,7 +49,7 @@ class WorkStateTable:
         attributes = self._update_where(
             "attribute_not_exists(wanted) OR done = wanted OR attribute_not_exists(nextDueAt) OR nextDueAt <= :now",
             work,
-            f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one",
+            f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one REMOVE putOffUntil",
             {**_identity(work), ":due": due_again, ":zero": 0, ":one": 1, ":now": now},
             names=_NAMES,
         )
@@ -58,34 +60,40 @@ class WorkStateTable:
         attributes = self._update_where(
             "nextDueAt = :seen",
             due.work,
-            "SET nextDueAt = :again, tickAt = :tick ADD wanted :one",
+            "SET nextDueAt = :again, tickAt = :tick REMOVE putOffUntil ADD wanted :one",
             {":again": due_again, ":tick": tick, ":one": 1, ":seen": due.next_due_at},
         )
         return int(attributes["wanted"]) if attributes else None
 
     def take(self, work: WorkId, now: int, until: int) -> Taken | None:
-        """Take the lease until `until` and the next epoch; None where nothing is wanted or somebody holds it."""
-        item = self._update_where(
+        """Take the lease until `until` and the next epoch; None where it is not to be had.
+
+        That is where nothing is wanted, somebody holds it, or the work was put off and is not due yet. What is taken
+        counts as a failure until it is given back: so a worker that dies is counted.
+        """
+        before = self._update_where(
             "attribute_exists(wanted) AND (attribute_not_exists(done) OR done < wanted)"
-            " AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)",
+            " AND (attribute_not_exists(leaseUntil) OR leaseUntil < :now)"
+            " AND (attribute_not_exists(putOffUntil) OR putOffUntil <= :now)",
             work,
-            "SET leaseUntil = :until, nextDueAt = :until ADD epoch :one",
+            "SET leaseUntil = :until, nextDueAt = :until REMOVE putOffUntil ADD epoch :one, failures :one",
             {":until": until, ":now": now, ":one": 1},
+            returned="ALL_OLD",
         )
-        if item is None:
+        if before is None:
             return None
         lease = Lease(
             work=work,
-            epoch=item["epoch"],
-            remembered=item["wanted"],
+            epoch=before.get("epoch", 0) + 1,
+            remembered=before["wanted"],
             until=until,
-            tick_at=item.get("tickAt"),
-            retry_refused=item.get("retryRefused", 0) > item.get("done", 0),
+            tick_at=before.get("tickAt"),
+            retry_refused=before.get("retryRefused", 0) > before.get("done", 0),
+            failures=before.get("failures", 0),
         )
-        result = item.get("result")
-        return Taken(
-            lease, stored(WorkResult, result) if result else None, item.get("intent", {}), item.get("failures", 0)
-        )
+        result = before.get("result")
+        last = stored(WorkResult, result) if result else None
+        return Taken(lease, last, before.get("intent", {}), died="leaseUntil" in before)
 
     def intend(self, lease: Lease, intent: dict[str, dict[str, str]]) -> None:
         """Note what is about to be written outside, so that whoever takes over knows whose doing it was.
@@ -134,8 +142,8 @@ class WorkStateTable:
         try:
             self._fenced(
                 lease,
-                "SET lastError = :error, nextDueAt = :again REMOVE leaseUntil ADD failures :one",
-                {":error": message_text(error), ":again": due_again, ":one": 1},
+                "SET lastError = :error, nextDueAt = :again, failures = :failures REMOVE leaseUntil",
+                {":error": message_text(error), ":again": due_again, ":failures": lease.failures + 1},
             )
         except LeaseLost:
             return
@@ -146,10 +154,34 @@ class WorkStateTable:
         Raises:
             LeaseLost: where a newer epoch has begun.
         """
-        self._fenced(lease, "SET nextDueAt = :again REMOVE leaseUntil", {":again": due_again})
+        values = {":again": due_again, ":failures": lease.failures}
+        self._fenced(lease, "SET nextDueAt = :again, failures = :failures REMOVE leaseUntil", values)
+
+    def note_error(self, lease: Lease, error: str) -> None:
+        """Note what met the work before, under a lease that is kept.
+
+        Raises:
+            LeaseLost: where a newer epoch has begun.
+        """
+        self._fenced(lease, "SET lastError = :error", {":error": message_text(error)})
+
+    def put_off(self, lease: Lease, error: str, until: int) -> None:
+        """Give the lease back with the work not begun: it cannot be taken before `until`, unless it is asked for anew.
+
+        Raises:
+            LeaseLost: where a newer epoch has begun.
+        """
+        self._fenced(
+            lease,
+            "SET lastError = :error, nextDueAt = :until, putOffUntil = :until, failures = :failures REMOVE leaseUntil",
+            {":error": message_text(error), ":until": until, ":failures": lease.failures},
+        )
 
     def due(self, kind: WorkKind, until: int) -> Iterator[DueWork]:
-        """Yield the work of `kind` that is due at `until`; an index, hence a moment behind."""
+        """Yield the work of `kind` that is due at `until`; an index, hence a moment behind.
+
+        An item whose key names no work is left out, logged and counted: it costs nothing but itself.
+        """
         for shard in range(SHARDS):
             items = dynamodb.query(
                 TableName=self._table,
@@ -158,7 +190,8 @@ class WorkStateTable:
                 values={":shard": f"{kind}#{shard}", ":until": until},
             )
             for item in items:
-                yield DueWork(WorkId.parse(item["workId"]), item["nextDueAt"], item.get("probe", False))
+                if (work := _parsed(item["workId"])) is not None:
+                    yield DueWork(work, item["nextDueAt"], item.get("probe", False))
 
     def read(self, works: Iterable[WorkId]) -> dict[WorkId, WorkState]:
         """Return what is known of `works`, read consistently; those never asked for are absent."""
@@ -202,10 +235,11 @@ class WorkStateTable:
         expression: str,
         values: dict[str, Any],
         names: dict[str, str] | None = None,
+        returned: str = "ALL_NEW",
     ) -> dict[str, Any] | None:
-        """Return the item after its update; None where `condition` does not hold."""
+        """Return the item after its update, or as it was before; None where `condition` does not hold."""
         try:
-            return self._update(work, expression, values, condition, names)
+            return self._update(work, expression, values, condition, names, returned)
         except ClientError as error:
             if dynamodb.code(error) == "ConditionalCheckFailedException":
                 return None
@@ -218,6 +252,7 @@ class WorkStateTable:
         values: dict[str, Any],
         condition: str = "",
         names: dict[str, str] | None = None,
+        returned: str = "ALL_NEW",
     ) -> dict[str, Any]:
         answer = dynamodb.write(
             "update_item",
@@ -225,7 +260,7 @@ class WorkStateTable:
             Key=dynamodb.marshal({"workId": work.key}),
             UpdateExpression=expression,
             ExpressionAttributeValues=dynamodb.marshal(values),
-            ReturnValues="ALL_NEW",
+            ReturnValues=returned,
             **({"ConditionExpression": condition} if condition else {}),
             **({"ReturnValuesOnConditionCheckFailure": "ALL_OLD"} if condition else {}),
             **({"ExpressionAttributeNames": names} if names else {}),
@@ -250,6 +285,15 @@ def _identity(work: WorkId) -> dict[str, Any]:
     }
 
 
+def _parsed(key: str) -> WorkId | None:
+    try:
+        return WorkId.parse(key)
+    except ValueError as error:
+        logger.error("a work item's key names no work", workId=key, reason=str(error))
+        count("UnreadableWorkItems")
+        return None
+
+
 def _state(item: dict[str, Any]) -> WorkState:
     result = item.get("result")
     return WorkState(
@@ -261,4 +305,5 @@ def _state(item: dict[str, Any]) -> WorkState:
         next_due_at=item.get("nextDueAt"),
         result=stored(WorkResult, result) if result else None,
         last_error=item.get("lastError"),
+        failures=item.get("failures", 0),
     )

@@ -11,9 +11,12 @@ from ..bootstrap import account_registry, probe_client
 from ..domain.accounts import Account, AccountId, AccountKind, AccountStatus, NewExternalId, RoleArn, Tenant
 from ..domain.checks import TRUST_CHECK, Check
 from ..domain.customer_roles import deploy_command
+from ..domain.leases import WorkState
 from ..domain.records import Moment, Record
 from ..domain.regions import ScopeState
+from ..domain.work import WorkKind
 from ..errors import InvalidRequest
+from ..services.accounts import AccountScope
 from ..settings import settings
 from .operation import Operation, Request, RunsIn, routes
 
@@ -106,6 +109,15 @@ class Removal(Record):
     scopes: int
 
 
+class WorkBody(Record):
+    """How one kind of work stands in a scope."""
+
+    state: ScopeState | None = Field(description="as its last run ended; ERROR where it broke off; null: not known")
+    message: str | None
+    failures: int = Field(description="in a row; 0: the last run did not fail")
+    next_due_at: int | None = Field(description="epoch seconds; null: not until asked for")
+
+
 class AccountScopeBody(Record):
     """How an account stands in one region."""
 
@@ -118,6 +130,7 @@ class AccountScopeBody(Record):
     last_success: Moment | None
     error_message: str | None
     next_due_at: int | None = Field(description="epoch seconds")
+    work: dict[WorkKind, WorkBody] = Field(description="by kind; a kind that was never asked for is absent")
 
 
 class AccountRegions(Record):
@@ -175,23 +188,35 @@ def remove_account(request: AccountRequest, _: str) -> Removal:
 
 
 def list_account_regions(request: AccountRequest, _: str) -> AccountRegions:
-    """Return how the account stands in every region, and when each is due."""
+    """Return how the account stands in every region, how the work there does, and when it is due."""
     scopes = account_registry().scopes(request.account_id)
-    regions = [
-        AccountScopeBody(
-            region=one.scope.region,
-            state=one.scan.state if one.scan else None,
-            server_count=one.scan.server_count if one.scan else None,
-            replicating_count=one.scan.replicating_count if one.scan else None,
-            extended_count=one.scan.extended_count if one.scan else None,
-            last_checked=one.scan.last_checked if one.scan else None,
-            last_success=one.scan.last_success if one.scan else None,
-            error_message=one.scan.error_message if one.scan else None,
-            next_due_at=one.work.next_due_at if one.work else None,
-        )
-        for one in scopes
-    ]
+    regions = [_scope_body(one) for one in scopes]
     return AccountRegions(account_id=request.account_id, regions=regions)
+
+
+def _scope_body(one: AccountScope) -> AccountScopeBody:
+    scan, inventory = one.scan, one.work
+    return AccountScopeBody(
+        region=one.scope.region,
+        state=scan.state if scan else None,
+        server_count=scan.server_count if scan else None,
+        replicating_count=scan.replicating_count if scan else None,
+        extended_count=scan.extended_count if scan else None,
+        last_checked=scan.last_checked if scan else None,
+        last_success=scan.last_success if scan else None,
+        error_message=scan.error_message if scan else inventory.last_error if inventory else None,
+        next_due_at=inventory.next_due_at if inventory else None,
+        work={kind: _work_body(state) for kind, state in one.works.items()},
+    )
+
+
+def _work_body(state: WorkState) -> WorkBody:
+    return WorkBody(
+        state=state.shown,
+        message=state.message,
+        failures=state.failures_in_a_row,
+        next_due_at=state.next_due_at,
+    )
 
 
 def validate_account(request: AccountRequest, _: str) -> Validation:

@@ -14,7 +14,8 @@ LONGEST_BACK_OFF = 4  # intervals: a scope that holds servers is not left alone 
 class Lease(NamedTuple):
     """The right to do one piece of work until `until` (epoch seconds) or until a newer epoch begins.
 
-    `remembered` is the value of `wanted` that finishing this work settles.
+    `remembered` is the value of `wanted` that finishing this work settles. `failures` counts how often the work broke
+    off, or its worker died, since it was last finished.
     """
 
     work: WorkId
@@ -23,6 +24,7 @@ class Lease(NamedTuple):
     until: int
     tick_at: int | None = None
     retry_refused: bool = False
+    failures: int = 0
 
     @property
     def stop_at(self) -> int:
@@ -49,6 +51,25 @@ class WorkState(NamedTuple):
     next_due_at: int | None
     result: WorkResult | None
     last_error: str | None
+    failures: int = 0
+
+    @property
+    def shown(self) -> ScopeState | None:
+        """How the work stands: as its last run ended; in error where it broke off since; None: nothing is known."""
+        if self.last_error is not None:
+            return ScopeState.ERROR
+        return self.result.state if self.result else None
+
+    @property
+    def message(self) -> str | None:
+        """What it says of itself: why it broke off, or what its last run came to."""
+        return self.last_error or (self.result.message if self.result else None)
+
+    @property
+    def failures_in_a_row(self) -> int:
+        """How often it failed in a row: by its own account, or by breaking off. A run under way has not failed yet."""
+        under_way = self.lease_until is not None
+        return max(0, self.failures - under_way) + (self.result.failures if self.result else 0)
 
 
 class Taken(NamedTuple):
@@ -56,13 +77,18 @@ class Taken(NamedTuple):
 
     `intent` is the tag worker's write-ahead: by server, the tags that it was about to write when it stopped: digests of
     their values, by key.
-    `failures` counts how often the work broke off since it was last finished.
+    `died`: whether the last worker never gave its lease back: it ran out of memory or time, or was killed.
     """
 
     lease: Lease
     result: WorkResult | None
     intent: dict[str, dict[str, str]]
-    failures: int = 0
+    died: bool = False
+
+    @property
+    def failures(self) -> int:
+        """How often the work broke off, or its worker died, since it was last finished."""
+        return self.lease.failures
 
 
 class Outcome(NamedTuple):

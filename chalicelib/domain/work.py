@@ -23,6 +23,7 @@ class WorkKind(StrEnum):
 
 
 DRY_RUN = "dry-run"
+MOST_IN_A_ROW = 10  # messages of one piece of work that its workers send themselves; Lambda ends such loops after 16
 
 
 class WorkId(NamedTuple):
@@ -55,6 +56,12 @@ class WorkMessage(Record):
         status_version: version of the region's status row that the work was planned from; None where filtering
             is off or nothing was synced yet.
         continued: how many invocations in a row ran out of time before this one.
+        in_a_row: how many messages in a row were sent by the worker of the one before, whatever the reason. After 10
+            the work is left to its due time, so that Lambda's recursive loop detection, which stops a function after
+            about 16 invocations by its own messages, never has to (Lambda developer guide, "Use Lambda recursive loop
+            detection to prevent infinite loops").
+        alone: whether it is worked off behind the others of its batch, one such an invocation, because the work broke
+            off, or its worker died, the last time.
     """
 
     kind: WorkKind
@@ -63,6 +70,13 @@ class WorkMessage(Record):
     dry_run: bool = False
     status_version: NonNegativeInt | None = None
     continued: NonNegativeInt = 0
+    in_a_row: NonNegativeInt = 0
+    alone: bool = False
+
+    @property
+    def may_be_followed(self) -> bool:
+        """Whether its worker may send another message for the same work."""
+        return self.in_a_row < MOST_IN_A_ROW
 
     @property
     def work(self) -> WorkId:
@@ -71,7 +85,12 @@ class WorkMessage(Record):
 
     def continuing(self, unfinished: bool) -> Self:
         """Return the message that wakes the next worker: one more in a row where this one ran out of time."""
-        return self.model_copy(update={"continued": self.continued + 1 if unfinished else 0})
+        continued = self.continued + 1 if unfinished else 0
+        return self.again().model_copy(update={"continued": continued, "alone": False})
+
+    def again(self, *, alone: bool | None = None) -> Self:
+        """Return the message that wakes a worker for the same once more; `alone` where that is to change."""
+        return self.model_copy(update={"in_a_row": self.in_a_row + 1, "alone": self.alone if alone is None else alone})
 
     @classmethod
     def about(cls, work: WorkId, status_version: int | None = None) -> Self:

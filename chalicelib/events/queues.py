@@ -3,6 +3,9 @@
 A message that does not parse goes to the dead-letter queue at once. One whose work fails comes back after a while,
 longer each time, and goes there in the end; it never holds up the others of its batch. Both carry why. SQS's own
 redrive (`maxReceiveCount` in the template) is left for the case that not even that can be done.
+
+A worker that dies (out of memory or time) takes its batch with it. So whatever came back, or is known to have broken
+off, is worked off behind the others, and one such an invocation: what its worker's death costs is itself.
 """
 
 from collections.abc import Callable
@@ -54,43 +57,79 @@ def _work_off(event: SQSEvent, kind: WorkKind, worker: Callable[[], Worker]) -> 
     records = event.to_dict()["Records"]
     if not records:
         worker()  # a deployment's smoke test: everything is wired, and nothing done
-    failed = [
-        record["messageId"]
-        for record in records
-        if not _worked_off(record, kind, worker, event.context.get_remaining_time_in_millis() // 1000)
-    ]
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+    doubtful = [record for record in records if _is_doubtful(record)]
+    others = [record for record in records if record not in doubtful]
+
+    def worked_off(record: Received, *, alone: bool = False, later: bool = False) -> bool:
+        seconds_left = 0 if later else event.context.get_remaining_time_in_millis() // 1000
+        return _worked_off(record, kind, worker, seconds_left, alone=alone)
+
+    failed = [record for record in others if not worked_off(record, alone=len(records) == 1)]
+    failed += [record for record in doubtful[1:] if not worked_off(record, later=True)]
+    failed += [record for record in doubtful[:1] if not worked_off(record, alone=True)]
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}
 
 
-def _worked_off(record: Received, kind: WorkKind, worker: Callable[[], Worker], seconds_left: int) -> bool:
+def _is_doubtful(record: Received) -> bool:
+    """Return whether the worker of a message may die of it: it came back, or its work broke off the last time."""
+    return _times_received(record) > 1 or _is_to_be_alone(record)
+
+
+def _is_to_be_alone(record: Received) -> bool:
+    try:
+        return WorkMessage.model_validate_json(record["body"]).alone
+    except ValidationError:
+        return False
+
+
+def _times_received(record: Received) -> int:
+    return int(record["attributes"].get("ApproximateReceiveCount", 1))
+
+
+def _worked_off(
+    record: Received, kind: WorkKind, worker: Callable[[], Worker], seconds_left: int, *, alone: bool
+) -> bool:
     """Return whether a message is done with; the others of its batch go on where it is not."""
     try:
-        _handle(record, kind, worker(), seconds_left)
+        _handle(record, kind, worker(), seconds_left, alone=alone)
     except Exception:  # noqa: BLE001  named as failed in the answer: SQS hands it out again, and buries it in the end
         logger.exception("work is to be tried again", kind=kind, messageId=record["messageId"])
         return False
     return True
 
 
-def _handle(record: Received, kind: WorkKind, worker: Worker, seconds_left: int) -> None:
+def _handle(record: Received, kind: WorkKind, worker: Worker, seconds_left: int, *, alone: bool) -> None:
     message = _message(record, kind)
     if message is None:
         return
-    received = int(record["attributes"].get("ApproximateReceiveCount", 1))
+    received = _times_received(record)
     if received > MOST_TRIES:
-        _bury(record, kind, f"its worker died: received {received} times without an answer")
+        reason = f"its worker died: received {received} times without an answer"
+        if work_loop().give_up(message, reason):  # else it was done meanwhile, by the worker of another message
+            _bury(record, kind, reason)
         return
     if seconds_left < LEAST_SECONDS:
-        work_queue().send([message])  # a wake-up call like any other; this one is done with
+        _send_again(message)
         return
     try:
-        work_loop().handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS)
+        work_loop().handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS, alone=alone)
     except Exception as error:
         if received >= MOST_TRIES:
             _bury(record, kind, f"{type(error).__name__}: {error}")
             return
         work_queue().retry_in(kind, record["receiptHandle"], FIRST_RETRY_SECONDS * received)
         raise
+
+
+def _send_again(message: WorkMessage) -> None:
+    """Have a further invocation do the work: by a message like any other, this one is done with.
+
+    After too many in a row it is left to its due time: it is wanted, and the planner asks again for what is due.
+    """
+    if message.may_be_followed:
+        work_queue().send([message.again()])
+    else:
+        logger.warning("left until it comes due: too many messages in a row", work=message.work.key)
 
 
 def _message(record: Received, kind: WorkKind) -> WorkMessage | None:

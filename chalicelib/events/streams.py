@@ -10,11 +10,12 @@ from typing import Any
 
 from chalice import Blueprint
 from chalice.app import DynamoDBEvent
-from pydantic import ValidationError
 
 from ..adapters.dynamodb import unmarshal
+from ..adapters.stored_records import stored
 from ..bootstrap import scan_reactions
 from ..domain.regions import ScanRecord
+from ..errors import TableUnavailable
 from ..observability import count, logger, observed
 
 Change = tuple[ScanRecord | None, ScanRecord]
@@ -63,10 +64,9 @@ def _image(images: dict[str, Any], name: str) -> ScanRecord | None:
     if name not in images:
         return None
     try:
-        return ScanRecord.of(unmarshal(images[name]))
-    except ValidationError as error:
-        faults = [fault["loc"] for fault in error.errors(include_input=False)]
-        logger.error("a scan record does not parse", keys=unmarshal(images["Keys"]), image=name, faults=faults)
+        return stored(ScanRecord, unmarshal(images[name]))
+    except TableUnavailable as error:
+        logger.error("a scan record does not parse", keys=unmarshal(images["Keys"]), image=name, reason=str(error))
         count("UnreadableScanRecords")
         return None
 

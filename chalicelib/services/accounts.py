@@ -16,11 +16,16 @@ MOST_NAMED = 20
 
 
 class AccountScope(NamedTuple):
-    """One scope of an account: its scan record and its inventory work, where there are any."""
+    """One scope of an account: its scan record, and by kind what is known of its work, where there is any."""
 
     scope: Scope
     scan: ScanRecord | None
-    work: WorkState | None
+    works: dict[WorkKind, WorkState]
+
+    @property
+    def work(self) -> WorkState | None:
+        """What is known of its inventory work."""
+        return self.works.get(WorkKind.INVENTORY)
 
 
 class AccountRegistry:
@@ -214,15 +219,18 @@ class AccountRegistry:
         return len(works)
 
     def scopes(self, account_id: str) -> list[AccountScope]:
-        """Return each scope of an account that was ever planned: its scan record and when it is due.
+        """Return each scope of an account: its scan record, and how its work of every kind stands.
 
         Raises:
             NotFound: where the account is not registered.
         """
-        works = self._works(self.account(account_id))
-        states = self._work_states.read(works)
-        scans = {scan.scope: scan for scan in self._scans.of_scopes(work.scope for work in works)}
-        return [AccountScope(work.scope, scans.get(work.scope), states.get(work)) for work in works]
+        scopes = [work.scope for work in self._works(self.account(account_id))]
+        states = self._work_states.read(WorkId(kind, scope) for scope in scopes for kind in WorkKind)
+        scans = {scan.scope: scan for scan in self._scans.of_scopes(scopes)}
+        known: dict[Scope, dict[WorkKind, WorkState]] = {}
+        for work, state in states.items():
+            known.setdefault(work.scope, {})[work.kind] = state
+        return [AccountScope(scope, scans.get(scope), known.get(scope, {})) for scope in scopes]
 
     def _works(self, account: Account) -> list[WorkId]:
         if not account.has_drs:

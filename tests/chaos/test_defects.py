@@ -68,7 +68,7 @@ def records_lost_in_a_batch(patch):
 def messages_lost_in_a_batch(patch):
     """The workers answer with success for a message that failed."""
     worked_off = queues._worked_off
-    patch.setattr(queues, "_worked_off", lambda *arguments: worked_off(*arguments) or True)
+    patch.setattr(queues, "_worked_off", lambda *arguments, **more: worked_off(*arguments, **more) or True)
     yield
 
 

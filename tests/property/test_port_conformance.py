@@ -96,7 +96,7 @@ steps_of_work = st.lists(
     | st.tuples(st.just("ask_unless_waiting"), few, seconds)
     | st.tuples(st.sampled_from(["claim", "retire"]), few, few)
     | st.tuples(st.just("take"), few, seconds)
-    | st.tuples(st.sampled_from(["intend", "fail", "release"]), few, few)
+    | st.tuples(st.sampled_from(["intend", "fail", "release", "note_error", "put_off"]), few, few)
     | st.tuples(st.just("finish"), few, st.none() | seconds)
     | st.tuples(st.just("wait"), few, seconds),
     min_size=4,
@@ -144,6 +144,10 @@ class WorkStates:
             self.both(lambda ports: ports.work_states.fail(lease, f"error {value}", again))
         elif name == "release":
             self.both(lambda ports: ports.work_states.release(lease, again))
+        elif name == "note_error":
+            self.both(lambda ports: ports.work_states.note_error(lease, f"error {value}"))
+        elif name == "put_off":
+            self.both(lambda ports: ports.work_states.put_off(lease, f"error {value}", self.now + value))
         elif name == "finish":
             ended = outcome(None if value is None else self.now + value, probe=value == 0, tags_version=3)
             self.both(lambda ports: ports.work_states.finish(lease, ended, again))

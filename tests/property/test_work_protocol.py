@@ -30,6 +30,7 @@ class WorkProtocol(RuleBasedStateMachine):
         self.states, self.now = self.world.work_states, EPOCH
         self.sent, self.alive, self.visible = 0, set(), []
         self.newest, self.last_writer, self.asked = 0, 0, 0
+        self.broke_off, self.held, self.put_off_until = 0, False, 0
 
     def send(self):
         self.sent += 1
@@ -41,6 +42,7 @@ class WorkProtocol(RuleBasedStateMachine):
         """Somebody asks; the asker may die before the message is sent."""
         self.asked += 1
         assert self.states.ask(WORK, self.now + AGAIN) == self.asked
+        self.put_off_until = 0
         if not lost:
             self.send()
 
@@ -62,7 +64,11 @@ class WorkProtocol(RuleBasedStateMachine):
             self.delete(message)
             return (message, None)
         assert taken.lease.epoch == self.newest + 1
-        self.newest = taken.lease.epoch
+        assert self.now >= self.put_off_until, "begun before its time"
+        assert taken.died is self.held, "whoever does not give its lease back has died, and nobody else"
+        self.broke_off += taken.died
+        assert taken.failures == self.broke_off
+        self.newest, self.held, self.put_off_until = taken.lease.epoch, True, 0
         return (message, taken.lease)
 
     @rule(held=leases)
@@ -92,6 +98,32 @@ class WorkProtocol(RuleBasedStateMachine):
             return
         if self.states.finish(lease, outcome(None), self.now + AGAIN):
             self.send()
+        self.held, self.broke_off = False, 0
+        self.delete(message)
+
+    @rule(held=consumes(leases), wait=st.sampled_from([1, AGAIN, 4 * AGAIN]))
+    def put_off(self, held, wait):
+        """A worker finds that those before it died, and does not begin; its message is done with."""
+        message, lease = held
+        if lease is None or lease.epoch in self.over():
+            return
+        if lease.epoch != self.newest:
+            with pytest.raises(LeaseLost):
+                self.states.put_off(lease, "died", self.now + wait)
+            return
+        self.states.put_off(lease, "died", self.now + wait)
+        self.held, self.put_off_until = False, self.now + wait
+        self.delete(message)
+
+    @rule(held=consumes(leases))
+    def release(self, held):
+        """A worker runs out of time, and has the next one woken."""
+        message, lease = held
+        if lease is None or lease.epoch in self.over() or lease.epoch != self.newest:
+            return
+        self.states.release(lease, self.now + AGAIN)
+        self.held = False
+        self.send()
         self.delete(message)
 
     @rule(held=consumes(leases))
@@ -100,6 +132,8 @@ class WorkProtocol(RuleBasedStateMachine):
         if lease is None or lease.epoch in self.over():
             return
         self.states.fail(lease, "boom", self.now + AGAIN)
+        if lease.epoch == self.newest:
+            self.held, self.broke_off = False, self.broke_off + 1
         if message in self.alive:
             self.visible.append(message)
 
@@ -119,6 +153,7 @@ class WorkProtocol(RuleBasedStateMachine):
         for due in list(self.states.due(WorkKind.INVENTORY, self.now)):
             if self.states.claim(due, self.now, self.now + AGAIN) is not None:
                 self.asked += 1
+                self.put_off_until = 0
                 self.send()
 
     @invariant()
@@ -142,13 +177,15 @@ class WorkProtocol(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         for _ in range(20):
-            self.now += AGAIN + LEASE
+            self.now += 4 * AGAIN + LEASE
             self.sweep()
             while self.visible:
                 message = self.visible.pop()
                 _, lease = self.begin_work(message)
-                if lease and self.states.finish(lease, outcome(None), self.now + AGAIN):
-                    self.send()
+                if lease:
+                    if self.states.finish(lease, outcome(None), self.now + AGAIN):
+                        self.send()
+                    self.held, self.broke_off = False, 0
                 self.delete(message)
         state = self.states.read([WORK]).get(WORK)
         if state:

@@ -14,6 +14,8 @@ from chalicelib.api.answers import STATUS, error_body
 from chalicelib.api.operation import parsed
 from chalicelib.api.table import OPERATIONS
 from chalicelib.domain.accounts import AccountKind
+from chalicelib.domain.regions import ScopeState
+from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import InstanceState
 from chalicelib.domain.work import WorkKind
 from chalicelib.errors import AlreadyExists, InvalidRequest, LeaseLost, NotFound, SettingError, TableUnavailable
@@ -26,6 +28,7 @@ from ..factories import (
     TARGET,
     account,
     lease,
+    outcome,
     region_status,
     row_update,
     scan_record,
@@ -402,6 +405,34 @@ class TestAccounts:
         assert get(stocked, f"/accounts/{TARGET}/capacity")[1]["accountId"] == TARGET
         assert get(stocked, f"/capacity?region={REGION}")[1]["scopes"][0]["accountId"] == TARGET
         assert get(stocked, "/capacity")[0] == 200
+
+    def test_work_of_every_kind_is_told_and_what_broke_off_is_never_fine(self, stocked):
+        states, tags, staging = bootstrap.work_states(), work(WorkKind.TAGS), work(WorkKind.STAGING)
+        for of in (tags, staging, work(scope=Scope(TARGET, SECOND))):
+            states.ask(of, 900)
+        denied = outcome(1800, state=ScopeState.ACCESS_DENIED, message="no", failures=2)
+        states.finish(states.take(tags, 1, 2).lease, denied, 900)
+        states.fail(states.take(staging, 1, 2).lease, "RuntimeError: boom", 1900)
+        regions = {one["region"]: one for one in get(stocked, f"/accounts/{TARGET}/regions")[1]["regions"]}
+        told = regions[REGION]["work"]
+        assert told["tags"] == {"state": "ACCESS_DENIED", "message": "no", "failures": 2, "nextDueAt": 1800}
+        assert told["staging"] == {
+            "state": "ERROR",
+            "message": "RuntimeError: boom",
+            "failures": 1,
+            "nextDueAt": 1900,
+        }
+        assert told["inventory"] == {"state": None, "message": None, "failures": 0, "nextDueAt": 2}
+        assert regions[SECOND]["work"]["inventory"]["state"] is None
+        assert regions["eu-north-1"]["work"] == {}
+
+    def test_a_scope_without_a_record_says_why_its_scan_broke_off(self, stocked):
+        of = work(scope=Scope(TARGET, "eu-north-1"))
+        bootstrap.work_states().ask(of, 900)
+        bootstrap.work_states().fail(bootstrap.work_states().take(of, 1, 2).lease, "MemoryError: ", 1900)
+        regions = {one["region"]: one for one in get(stocked, f"/accounts/{TARGET}/regions")[1]["regions"]}
+        assert regions["eu-north-1"]["errorMessage"] == "MemoryError: "
+        assert regions["eu-north-1"]["work"]["inventory"]["state"] == "ERROR"
 
     def test_validation_is_the_probe_s(self, stocked, monkeypatch):
         asked = []

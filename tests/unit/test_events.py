@@ -20,7 +20,7 @@ from chalicelib.api.table import OPERATIONS
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.leases import Outcome
 from chalicelib.domain.regions import ScopeState
-from chalicelib.domain.work import WorkId, WorkKind
+from chalicelib.domain.work import MOST_IN_A_ROW, WorkId, WorkKind
 from chalicelib.events import operations, queues, schedules, streams
 from chalicelib.observability import observed
 
@@ -86,6 +86,13 @@ def asked(*account_ids):
     return [body_of(message(scope=scope)) for scope in scopes]
 
 
+def received_before(times, place, *bodies):
+    """A batch in which one message is received for the `times`th time, and the others for the first."""
+    event = sqs_event(*bodies)
+    event["Records"][place]["attributes"]["ApproximateReceiveCount"] = str(times)
+    return event
+
+
 ONE, TWO, THREE = "1" * 12, "2" * 12, "3" * 12
 
 
@@ -105,7 +112,7 @@ class TestQueues:
 
     def test_what_fails_is_named_and_comes_back_after_a_while(self, worker):
         worker.failing = {TWO}
-        answer = invoke(queues.inventory_worker, sqs_event(*asked(ONE, TWO, THREE), received=3))
+        answer = invoke(queues.inventory_worker, received_before(3, 1, *asked(ONE, TWO, THREE)))
         assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
         assert [account_id for account_id, _ in worker.worked] == [ONE, THREE]
         assert worker.retried == [(WorkKind.INVENTORY, "receipt-1", 60)]
@@ -139,7 +146,7 @@ class TestQueues:
     def test_what_fails_for_the_last_time_is_buried_with_the_reason_and_still_wanted(self, worker, deployed):
         worker.failing = {TWO}
         bodies = asked(ONE, TWO)
-        answer = invoke(queues.inventory_worker, sqs_event(*bodies, received=queues.MOST_TRIES))
+        answer = invoke(queues.inventory_worker, received_before(queues.MOST_TRIES, 1, *bodies))
         assert answer == {"batchItemFailures": []}
         (buried,) = waiting(deployed["WORK_DEAD_LETTER_QUEUE_URL"])
         told = {name: value["StringValue"] for name, value in buried["MessageAttributes"].items()}
@@ -161,7 +168,7 @@ class TestQueues:
 
         worker.failing = {TWO}
         monkeypatch.setattr(bootstrap.work_queue(), "bury", fails)
-        answer = invoke(queues.inventory_worker, sqs_event(*asked(ONE, TWO), received=queues.MOST_TRIES))
+        answer = invoke(queues.inventory_worker, received_before(queues.MOST_TRIES, 1, *asked(ONE, TWO)))
         assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
 
     def test_with_little_time_left_the_message_is_sent_again(self, worker, deployed):
@@ -169,7 +176,51 @@ class TestQueues:
         answer = invoke(queues.inventory_worker, sqs_event(body), seconds_left=queues.LEAST_SECONDS - 1)
         assert (answer, worker.worked) == ({"batchItemFailures": []}, [])
         (again,) = waiting(deployed["INVENTORY_QUEUE_URL"])
-        assert json.loads(again["Body"]) == json.loads(body)
+        assert json.loads(again["Body"]) == {**json.loads(body), "inARow": 1}
+
+    def test_but_not_for_ever(self, worker, deployed):
+        asked(ONE)
+        body = body_of(message(scope=SCOPE._replace(account_id=ONE), in_a_row=MOST_IN_A_ROW))
+        answer = invoke(queues.inventory_worker, sqs_event(body), seconds_left=queues.LEAST_SECONDS - 1)
+        assert (answer, waiting(deployed["INVENTORY_QUEUE_URL"])) == ({"batchItemFailures": []}, [])
+        of = work(scope=SCOPE._replace(account_id=ONE))
+        state = bootstrap.work_states().read([of])[of]
+        assert (state.done, state.wanted, state.next_due_at) == (0, 1, EPOCH)
+
+    def test_what_was_received_too_often_and_is_done_meanwhile_is_not_buried(self, worker, deployed):
+        bodies = asked(ONE)
+        invoke(queues.inventory_worker, sqs_event(*bodies))
+        answer = invoke(queues.inventory_worker, sqs_event(*bodies, received=queues.MOST_TRIES + 1))
+        assert answer == {"batchItemFailures": []}
+        assert waiting(deployed["WORK_DEAD_LETTER_QUEUE_URL"]) == []
+
+    def test_messages_that_came_back_are_worked_off_last_and_one_an_invocation(self, worker, deployed):
+        event = sqs_event(*asked(ONE, TWO, THREE))
+        for record in event["Records"][:2]:
+            record["attributes"]["ApproximateReceiveCount"] = "2"
+        assert invoke(queues.inventory_worker, event) == {"batchItemFailures": []}
+        assert [account_id for account_id, _ in worker.worked] == [THREE, ONE]
+        (again,) = waiting(deployed["INVENTORY_QUEUE_URL"])
+        assert (json.loads(again["Body"])["accountId"], json.loads(again["Body"])["inARow"]) == (TWO, 1)
+
+    def test_work_that_broke_off_is_set_aside_for_the_others_of_its_batch(self, worker, deployed):
+        worker.failing = {ONE}
+        bodies = asked(ONE, TWO)
+        invoke(queues.inventory_worker, sqs_event(bodies[0]))
+        worker.failing = set()
+        assert invoke(queues.inventory_worker, sqs_event(*bodies)) == {"batchItemFailures": []}
+        assert [account_id for account_id, _ in worker.worked] == [TWO]
+        (again,) = waiting(deployed["INVENTORY_QUEUE_URL"])
+        assert json.loads(again["Body"])["alone"] is True
+        (third,) = asked(THREE)
+        invoke(queues.inventory_worker, sqs_event(again["Body"], third))
+        assert [account_id for account_id, _ in worker.worked] == [TWO, THREE, ONE]
+
+    @pytest.mark.parametrize("broken", ["not json", "[]"])
+    def test_what_came_back_and_does_not_parse_is_buried(self, worker, deployed, broken):
+        event = sqs_event(broken, *asked(ONE), received=2)
+        assert invoke(queues.inventory_worker, event) == {"batchItemFailures": []}
+        assert len(waiting(deployed["WORK_DEAD_LETTER_QUEUE_URL"])) == 1
 
     def test_work_that_is_done_already_is_left(self, worker):
         body = body_of(message())
@@ -248,6 +299,15 @@ class TestStreams:
         assert named in ([], ["100"])
         assert bootstrap.region_statuses().read(SECOND).server_count == 1
 
+    def test_a_record_in_words_of_a_newer_version_counts_as_an_error(self, stored, monkeypatch):
+        seen = []
+        monkeypatch.setattr(bootstrap.scan_reactions(), "react", lambda region, changes: seen.extend(changes))
+        event = stream_event((None, stored(scan_record())))
+        event["Records"][0]["dynamodb"]["NewImage"]["state"] = {"S": "A_STATE_OF_A_NEWER_VERSION"}
+        assert invoke(streams.scan_stream, event) == {"batchItemFailures": []}
+        ((_, after),) = seen
+        assert (after.state, after.server_count) == (ScopeState.ERROR, scan_record().server_count)
+
     @pytest.mark.parametrize(("image", "changes"), [("NewImage", 2), ("OldImage", 3)])
     def test_a_record_that_does_not_parse_keeps_no_other_of_its_region_back(
         self, stored, monkeypatch, capsys, image, changes
@@ -256,7 +316,7 @@ class TestStreams:
         monkeypatch.setattr(bootstrap.scan_reactions(), "react", lambda region, changes: seen.append(changes))
         records = [stored(scan_record(account_id=account_id)) for account_id in (ONE, TWO, THREE)]
         event = stream_event(*((record, record) for record in records))
-        event["Records"][0]["dynamodb"][image]["state"] = {"S": "A_STATE_OF_A_NEWER_VERSION"}
+        event["Records"][0]["dynamodb"][image]["lastChecked"] = {"L": []}
         assert invoke(streams.scan_stream, event) == {"batchItemFailures": []}
         assert '"UnreadableScanRecords":[1.0]' in capsys.readouterr().out
         assert [len(some) for some in seen] == [changes]

@@ -8,11 +8,13 @@ from chalicelib.adapters import dynamodb
 from chalicelib.adapters.scan_table import _record
 from chalicelib.adapters.stored_records import NEWER, SAFE, stored
 from chalicelib.adapters.telemetry_table import from_item, to_item
+from chalicelib.adapters.work_state_table import SHARDS
 from chalicelib.domain.accounts import Account, AccountStatus, Membership
 from chalicelib.domain.extension import Refusal
 from chalicelib.domain.regions import RegionStatus, ScanRecord, ScopeState
 from chalicelib.domain.results import Run, WorkResult
 from chalicelib.domain.servers import ServerRow, Telemetry
+from chalicelib.domain.work import WorkKind
 from chalicelib.errors import TableUnavailable
 
 from ..factories import (
@@ -33,6 +35,7 @@ from ..factories import (
     work,
 )
 from ..ports import on_tables
+from .observing import observing
 
 ITEMS = {
     ScanRecord: scan_record().item(),
@@ -120,3 +123,18 @@ class TestOnTables:
         assert [event.item() for event in row.history] == history
         assert row.instance_state is None
         assert isinstance(row, ServerRow)
+
+    @pytest.mark.parametrize("key", ["gardening#111111111111#eu-west-1", "inventory", "x"])
+    def test_an_item_whose_key_names_no_work_is_left_out_of_what_is_due(self, ports, deployed, key):
+        ports.work_states.ask(work(), EPOCH)
+        for shard in range(SHARDS):
+            dynamodb.write(
+                "put_item",
+                TableName=deployed["WORK_STATE_TABLE"],
+                Item=dynamodb.marshal(
+                    {"workId": f"{key}{shard}", "dueShard": f"inventory#{shard}", "nextDueAt": EPOCH}
+                ),
+            )
+        with observing() as seen:
+            assert [due.work for due in ports.work_states.due(WorkKind.INVENTORY, EPOCH)] == [work()]
+            assert seen.metric("UnreadableWorkItems") == SHARDS

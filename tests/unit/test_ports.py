@@ -253,6 +253,60 @@ class TestWorkStates:
         states.ask(work(), AGAIN)
         assert states.take(work(), EPOCH + 4, UNTIL).failures == 0
 
+    def test_a_worker_that_died_is_known_to_the_next_and_counted(self, states):
+        states.ask(work(), AGAIN)
+        assert not states.take(work(), EPOCH, UNTIL).died
+        second = states.take(work(), UNTIL + 1, UNTIL + 330)
+        assert (second.died, second.failures, second.lease.epoch) == (True, 1, 2)
+        states.finish(second.lease, outcome(None), AGAIN)
+        states.ask(work(), AGAIN)
+        third = states.take(work(), UNTIL + 2, UNTIL + 330)
+        assert (third.died, third.failures) == (False, 0)
+
+    @pytest.mark.parametrize("given_back", ["fail", "release", "put_off"])
+    def test_whoever_gives_the_lease_back_has_not_died(self, states, given_back):
+        states.ask(work(), AGAIN)
+        lease = states.take(work(), EPOCH, UNTIL).lease
+        arguments = {"fail": ("boom", AGAIN), "release": (AGAIN,), "put_off": ("boom", EPOCH)}[given_back]
+        getattr(states, given_back)(lease, *arguments)
+        again = states.take(work(), EPOCH + 1, UNTIL)
+        assert (again.died, again.failures) == (False, 1 if given_back == "fail" else 0)
+
+    def test_work_that_is_put_off_is_not_taken_before_its_time(self, states):
+        states.ask(work(), AGAIN)
+        states.put_off(states.take(work(), EPOCH, UNTIL).lease, "its worker died", AGAIN + 900)
+        state = state_of(states)
+        assert (state.last_error, state.lease_until, state.next_due_at) == ("its worker died", None, AGAIN + 900)
+        assert states.take(work(), AGAIN + 899, AGAIN + 1200) is None
+        assert states.ask_unless_waiting(work(), AGAIN, AGAIN + 900) is None
+        assert states.take(work(), AGAIN + 900, AGAIN + 1200).lease.epoch == 2
+
+    def test_work_that_is_put_off_is_begun_when_it_is_asked_for_or_claimed(self, states):
+        states.ask(work(), AGAIN)
+        states.put_off(states.take(work(), EPOCH, UNTIL).lease, "its worker died", AGAIN + 900)
+        states.ask(work(), AGAIN)
+        second = states.take(work(), EPOCH + 1, UNTIL).lease
+        states.put_off(second, "its worker died", AGAIN + 900)
+        states.claim(next(iter(states.due(WorkKind.INVENTORY, AGAIN + 900))), EPOCH, AGAIN)
+        assert states.take(work(), EPOCH + 2, UNTIL).lease.epoch == 3
+
+    def test_an_error_is_noted_while_the_work_goes_on(self, states):
+        states.ask(work(), AGAIN)
+        lease = states.take(work(), EPOCH, UNTIL).lease
+        states.note_error(lease, "the worker before it died")
+        state = state_of(states)
+        assert (state.last_error, state.lease_until, state.failures) == ("the worker before it died", UNTIL, 1)
+
+    def test_a_superseded_worker_neither_notes_an_error_nor_puts_off(self, states):
+        states.ask(work(), AGAIN)
+        slow = states.take(work(), EPOCH, UNTIL).lease
+        states.take(work(), UNTIL + 1, UNTIL + 330)
+        with pytest.raises(LeaseLost):
+            states.note_error(slow, "too late")
+        with pytest.raises(LeaseLost):
+            states.put_off(slow, "too late", AGAIN)
+        assert state_of(states).lease_until == UNTIL + 330
+
     def test_retired_work_is_not_due_until_it_is_asked_for(self, states):
         states.ask(work(), AGAIN)
         states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(EPOCH), AGAIN)
