@@ -93,7 +93,7 @@ def test_property_2_with_an_empty_or_unreadable_table_everything_is_scanned(flee
     world = populated(fleet)
     world.statuses.broken = broken
     with observing() as seen:
-        run = world.tick(kind)
+        run = world.planner.tick(kind)
         assert seen.metric("FallbackCount") == 1
         assert [line for line in seen.lines(logging.WARNING) if "falling back to all regions" in line]
     assert run.mode is RunMode.FALLBACK

@@ -54,7 +54,7 @@ class TestRowsFirst:
         add(world, CONFIGURATIONS_AT_ONCE + CONFIGURATIONS_A_MESSAGE + 1)
         world.sync(scopes=[SCOPE])
         world.deliver()
-        assert message(continued=1) in world.queue.messages
+        assert message(continued=1, in_a_row=1) in world.queue.messages
         world.settle()
         assert still_open(world) == 0
         assert all(row.topology.complete for row in world.inventory.of_scope(SCOPE))

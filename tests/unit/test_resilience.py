@@ -9,7 +9,7 @@ from chalicelib.domain.circuit import OPENS_AFTER
 from chalicelib.domain.leases import LONGEST_BACK_OFF
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
-from chalicelib.domain.work import WorkId, WorkKind
+from chalicelib.domain.work import MOST_IN_A_ROW, WorkId, WorkKind
 from chalicelib.errors import (
     AccessDenied,
     NotOptedIn,
@@ -230,7 +230,7 @@ class TestOutOfTime:
         before, wanted = world.scans.read(SCOPE), world.work_states.items[work()].wanted
         outcome = world.handle(message())
         assert outcome.unfinished
-        assert world.queue.messages == [message(continued=1)]
+        assert world.queue.messages == [message(continued=1, in_a_row=1)]
         state = world.work_states.read([work()])[work()]
         assert (state.done, state.wanted, state.lease_until) == (wanted - 1, wanted, None)
         assert world.scans.read(SCOPE) == before
@@ -274,6 +274,8 @@ class TestOutOfTime:
         slow(EXTEND, LEASE_SECONDS - 50)
         world.scan(STAGED)
         world.settle()
+        assert len(world.drs.extensions(SCOPE)) == MOST_IN_A_ROW + 1  # one a message; the next tick begins a new row
+        world.cycle(WorkKind.STAGING)
         assert len(world.drs.extensions(SCOPE)) == 12
         assert not world.returned
 
