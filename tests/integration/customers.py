@@ -119,8 +119,12 @@ class Customers:
 
     def remove(self, server):
         """Take a server out of its account's DRS."""
+        self.change(server, remove=True)
+
+    def change(self, server, **changes):
+        """Change what an account's DRS says of a server."""
         which = {"accountId": server.account_id, "region": server.region, "sourceServerID": server.server_id}
-        self._cloud.control("PATCH", "/servers", {"servers": [{**which, "remove": True}]})
+        self._cloud.control("PATCH", "/servers", {"servers": [{**which, **changes}]})
 
     def drs(self, account_id, region):
         """Return what an account's DRS holds in a region, by server ID."""

@@ -103,7 +103,7 @@ def test_failing_work_alone_is_named_in_the_answer(stack, customers, taken_by_ha
     assert stack.work(kind, TARGET, REGION)["done"] == 1
     item = stack.work(kind, BROKEN, REGION)
     assert item["done"] == 0
-    assert "ValidationError" in item["lastError"]
+    assert "TableUnavailable: Account: " in item["lastError"]
     assert "leaseUntil" not in item
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from .customers import TARGET, account
 from .test_bad_messages import BROKEN, break_account, wake_up, want
-from .test_scan_stream import MALFORMED
+from .test_scan_stream import MALFORMED, UNREADABLE, remove_malformed
 from .waiting import eventually
 
 REGION = "eu-west-1"
@@ -43,7 +43,7 @@ def buried(stack):
 
 def test_what_failed_for_the_last_time_says_why_and_is_done_once_it_is_redriven(stack, customers, buried):
     [letter] = call(stack, "GET", "/dead-letters?queue=work")["deadLetters"]
-    assert "ValidationError" in letter["reason"]
+    assert "TableUnavailable: Account: " in letter["reason"]
     assert letter["work"] == f"inventory#{BROKEN}#{REGION}"
 
     stack.table("AccountsTable").put_item(Item={**account(TARGET).item(), **PAUSED})
@@ -58,9 +58,11 @@ def test_what_a_stream_lost_is_made_good(stack, customers):
     customers.register()
     customers.plant(TARGET, REGION, 2)
     stack.scan((TARGET, REGION))
+    stack.table("RegionStatusTable").put_item(Item=UNREADABLE)
     stack.table("ScanTable").put_item(Item=MALFORMED)
     eventually(lambda: stack.waiting("StreamFailures") == 1, seconds=30)
-    stack.table("ScanTable").delete_item(Key={"region": MALFORMED["region"], "accountId": MALFORMED["accountId"]})
+    stack.table("RegionStatusTable").delete_item(Key={"region": REGION})
+    remove_malformed(stack)
     stack.settle()
     stack.table("RegionStatusTable").delete_item(Key={"region": REGION})
 

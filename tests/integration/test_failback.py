@@ -14,6 +14,7 @@ def reversed_server(stack, customers):
     [original] = customers.plant(TARGET, REGION)
     back = {"direction": "FAILBACK", "reversedDirectionSourceServerArn": original.arn}
     [reverse] = customers.plant(STAGING, ORIGIN_REGION, **back)
+    customers.change(original, reversedDirectionSourceServerArn=reverse.arn)
     stack.scan((TARGET, REGION), (STAGING, ORIGIN_REGION))
     return original, reverse
 
