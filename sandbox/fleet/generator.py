@@ -43,6 +43,11 @@ HOSTILE_TEXTS = (
 """Names and tag values: EC2 allows any character in tags (user guide, "Tag restrictions"), DRS's model in names."""
 
 
+def in_a_tag(text: str) -> str:
+    """Return `text` without the characters that EC2, which answers in XML, cannot say (XML 1.0, 2.2)."""
+    return "".join(character for character in text if character >= " " or character in "\t\n\r")
+
+
 def drs_regions() -> list[str]:
     """Return the regions in which DRS exists, from botocore's endpoint data."""
     return sorted(get_session().get_available_regions("drs"))
@@ -344,7 +349,8 @@ class _Generator:
     def _make_hostile(self, server: FleetServer, text: str) -> None:
         """Give a server, its extension and its instance a name, and the instance a tag, that nobody may act upon."""
         instance = self._instances[server.instance_id or ""]
-        tags = {"Name": text, "env": "prod", text[:100] or "empty": text}
+        said = in_a_tag(text)
+        tags = {"Name": said, "env": "prod", said[:100]: said}
         self._instances[instance.instance_id] = replace(instance, tags=tags)
         for same in [one for one in self._servers.values() if one.instance_id == server.instance_id]:
             self._change(same, hostname=text)

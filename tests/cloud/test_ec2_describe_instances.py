@@ -46,6 +46,17 @@ def test_an_instance_is_described_as_it_was_given(ec2):
     assert instance["PrivateIpAddress"] == "10.1.0.7"
 
 
+def test_line_ends_in_a_tag_arrive_as_they_were_given(cloud):
+    tags = {"Name": "line\nbreak\r\nforged: yes"}
+    instance_id = identifier(5000)
+    one = {"accountId": "555555555555", "region": REGION, "instanceId": instance_id, "tags": tags}
+    cloud.control("POST", "/ec2/instances", [one])
+    client = cloud.session("555555555555", REGION).client("ec2")
+    [instance] = described([client.describe_instances(InstanceIds=[instance_id])])
+
+    assert {tag["Key"]: tag["Value"] for tag in instance["Tags"]} == tags
+
+
 def test_the_identifier_filter_returns_those_that_exist_and_no_other(ec2):
     wanted = [identifier(1), identifier(2), identifier(99999)]
     found = described([ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": wanted}])])

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from sandbox.fleet.description import DEFAULT, ONE_ACCOUNT, TENANTS, read_description
-from sandbox.fleet.generator import HOSTILE_TEXTS, arrivals, generate
+from sandbox.fleet.generator import HOSTILE_TEXTS, arrivals, generate, in_a_tag
 from sandbox.fleet.model import SOURCE, STAGING, TARGET
 
 
@@ -141,4 +141,4 @@ def test_hostile_names_are_on_the_server_its_extension_and_its_instance(tenants)
     behind = {instance.instance_id: instance for instance in tenants.instances}
     hostile = [server for server in tenants.servers if server.hostname in HOSTILE_TEXTS]
     assert {server.hostname for server in hostile} == set(HOSTILE_TEXTS)
-    assert all(behind[server.instance_id].tags["Name"] == server.hostname for server in hostile)
+    assert all(behind[server.instance_id].tags["Name"] == in_a_tag(server.hostname) for server in hostile)

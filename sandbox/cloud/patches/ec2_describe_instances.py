@@ -1,18 +1,22 @@
 """DescribeInstances.
 
 MiniStack: ignores filters that it does not know, `instance-id` among them, and so returns every instance for it; knows
-no pages; and walks the instances of every account for each call.
+no pages; walks the instances of every account for each call; and leaves carriage returns in tags as they are, which an
+XML parser reads as line feeds.
 
 AWS: filters by identifier (absent ones are left out silently), refuses unknown filters, and pages with MaxResults and
-NextToken (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html).
+NextToken (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html). Tags may hold any
+character (EC2 user guide, "Tag restrictions"); XML keeps a carriage return where it is a reference (XML 1.0, 2.11).
 
 Mended: `instance-id` and the filters that an inventory may use are applied, others refused; pages; identifiers are
-looked up directly. As on AWS, MaxResults is 5 to 1000 and goes with filters but not with InstanceIds.
+looked up directly; carriage returns arrive as they were given. As on AWS, MaxResults is 5 to 1000 and goes with
+filters but not with InstanceIds.
 """
 
 import base64
 from collections.abc import Callable, Iterable
 from typing import Any
+from xml.sax.saxutils import escape
 
 from ministack.core.responses import get_account_id
 from ministack.services import ec2
@@ -36,8 +40,13 @@ FILTERS: dict[str, Callable[[Instance], str]] = {
 
 
 def apply() -> None:
-    """Replace the operation."""
+    """Replace the operation, and how its texts are escaped."""
+    ec2._esc = _escaped
     ec2._ACTION_MAP["DescribeInstances"] = _describe_instances
+
+
+def _escaped(text: str) -> str:
+    return escape(text, {"\r": "&#13;"})
 
 
 def _describe_instances(params: dict[str, Any]) -> Response:
