@@ -37,6 +37,9 @@ class Api:
     def get(self, path, **parameters):
         return self.expect(200, "GET", path, **parameters)
 
+    def post(self, path, body=None):
+        return self.expect(200, "POST", path, body)
+
     def pages(self, **parameters):
         """Yield every page of servers."""
         token = {}

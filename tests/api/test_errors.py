@@ -21,6 +21,8 @@ from chalicelib.errors import (
 )
 from chalicelib.events.operations import operations
 
+from ..unit.stack import deployed
+
 KNOWN = [
     (InvalidRequest, "INVALID_REQUEST", 400),
     (NotFound, "NOT_FOUND", 404),
@@ -28,6 +30,15 @@ KNOWN = [
     (TableUnavailable, "TABLE_UNAVAILABLE", 503),
 ]
 SECRET = "known-to-us-alone"
+
+
+@pytest.fixture
+def deployed_on_moto(monkeypatch):
+    """A function's environment: an account's tenant and roles are named by it."""
+    with deployed() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
 @pytest.mark.parametrize(("kind", "code", "status"), KNOWN)
@@ -110,7 +121,7 @@ def test_every_field_that_does_not_fit_is_in_the_details(name, values, fields):
         {"externalId": SECRET, "writerRoleArn": "arn:aws-cn:iam::111111111111:role/other"},
     ],
 )
-def test_a_secret_that_does_not_fit_is_not_repeated(spoilt):
+def test_a_secret_that_does_not_fit_is_not_repeated(spoilt, deployed_on_moto):
     values = {"accountId": "1" * 12, "name": "one", "kind": "target", **spoilt}
     body = operations({"operation": "register_account", **values}, None)
     assert body["error"] == "INVALID_REQUEST"

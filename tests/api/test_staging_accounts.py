@@ -290,7 +290,7 @@ def test_scenario_5_a_target_without_members_plans_nothing(api, target):
     assert (run["plannedScopes"], run["regionsUsed"]) == (0, [])
 
 
-def test_scenario_5_a_staging_account_has_none_to_sync(api, customers, register):
-    staging = customers.make("staging", roles=False)
-    register(staging)
-    api.expect(400, "POST", f"{members_of(staging)}/sync")
+def test_scenario_5_a_source_account_has_none_to_sync(api, customers, register):
+    source = customers.make("source", roles=False)
+    register(source)
+    api.expect(400, "POST", f"{members_of(source)}/sync")
