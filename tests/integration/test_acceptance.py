@@ -103,9 +103,11 @@ def test_what_fails_stops_nothing_else(command, customers):
 
     found = outcomes(done)
     assert done.returncode == 1
-    assert (found["scan"], found["extension"], found["dead letters, work"]) == ("failed", "not tried", "ok"), (
-        done.stdout
-    )
+    assert (found["scan"], found["extension"], found["dead letters, work"]) == (
+        "failed",
+        "not tried",
+        "ok",
+    ), done.stdout
 
 
 def test_nobody_to_ask_means_that_nothing_is_written(command, customers):
