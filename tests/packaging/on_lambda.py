@@ -93,6 +93,10 @@ EVENTS = {
         ({"operation": "sync_tags", "wait": 1}, lambda answer: answer["plannedScopes"] == 0),
         ({"operation": "nonsense"}, lambda answer: answer["error"] == "UNKNOWN_OPERATION"),
     ],
+    "operations_read": [
+        ({"operation": "health"}, lambda answer: answer == {"status": "OK"}),
+        ({"operation": "sync_tags"}, lambda answer: answer["error"] == "UNKNOWN_OPERATION"),
+    ],
     "maintenance": [
         ({"task": "reconcile"}, lambda answer: answer["registered"] == []),
         ({"task": "nonsense"}, lambda answer: answer["error"] == "INVALID_REQUEST"),
