@@ -13,6 +13,7 @@ PLANNED = {"inventory": {TARGET, STAGING}, "tags": {TARGET, STAGING}, "staging":
 def active(stack, customers):
     """One active region among all, and nothing due."""
     customers.register()
+    customers.join()
     customers.plant(TARGET, REGION, 2)
     stack.scan((TARGET, REGION))
     stack.empty("RunsTable")
