@@ -9,11 +9,15 @@ SHIPPED := app.py chalicelib
 PORT ?= 4566
 MINUTES ?= 10
 RUNS ?= 1000
+LOCKED := requirements requirements-oldest requirements-dev requirements-checkov
+OLDEST_TESTS := tests/unit/test_botocore.py tests/unit/test_adapters.py tests/unit/test_lean_models.py
+# Every version with its hashes, pip's own too; no file names where packages come from
+LOCK_OPTIONS := --generate-hashes --allow-unsafe --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 export AWS_DEFAULT_REGION ?= us-east-1
 # Sets are walked in one order, so that a run of Hypothesis can be repeated in another process
 REPEATABLE := PYTHONHASHSEED=0
 
-.PHONY: help demo chaos defects chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small permissions
+.PHONY: help demo chaos defects chaos-cloud sandbox sandbox-down test test-fast check fmt openapi lock clean bench bench-small permissions regions test-oldest
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,13 +26,19 @@ help: ## this list
 	@echo "installing the locked requirements into .venv (a minute or two the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
 .venv-checkov/.installed: requirements-checkov.txt
 	@echo "installing the locked template and secret linter into .venv-checkov (half a minute the first time)"
 	@$(PYTHON) -m venv .venv-checkov
-	@$(CHECKOV)/python -m pip install --quiet --quiet --disable-pip-version-check -r requirements-checkov.txt
+	@$(CHECKOV)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-checkov.txt
+	@touch $@
+
+.venv-oldest/.installed: requirements-oldest.txt .venv/.installed
+	@echo "installing the oldest botocore that is tested into .venv-oldest (seconds)"
+	@rm -rf .venv-oldest
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes --target .venv-oldest -r requirements-oldest.txt
 	@touch $@
 
 demo: .venv/.installed ## the main job on a local cloud, proven against the truth; ONCE=1 ends by itself, PORT=n
@@ -43,8 +53,11 @@ sandbox: .venv/.installed ## the empty stack on a local cloud, left running; POR
 sandbox-down: .venv/.installed ## stop it
 	@$(BIN)/python -m sandbox.cloud down
 
-test: .venv/.installed ## every test, on two processes
+test: .venv/.installed test-oldest ## every test, on two processes; the adapters with the oldest botocore too
 	@$(REPEATABLE) $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+test-oldest: .venv-oldest/.installed ## the adapters with the oldest botocore that is tested
+	@PYTHONPATH=.venv-oldest $(BIN)/python -m pytest -q -n 2 $(OLDEST_TESTS)
 
 chaos: .venv/.installed ## the product against a model, in process, whatever goes wrong; RUNS=n SEED=n
 	@$(REPEATABLE) CHAOS_RUNS=$(RUNS) $(BIN)/python -m pytest -q -s tests/chaos --hypothesis-seed=$(or $(SEED),$(shell date +%s))
@@ -72,6 +85,7 @@ check: .venv/.installed .venv-checkov/.installed ## formats, lints, types, impor
 	@$(BIN)/python -m scripts.openapi --check docs/openapi.json
 	@$(BIN)/python -m scripts.scaling --check docs/scaling.md
 	@$(BIN)/python -m scripts.permissions --check docs/permissions.md
+	@$(BIN)/python -m scripts.regions --check chalicelib/adapters/shipped_regions.py
 	@$(BIN)/python -m sandbox.cloud template --out build/template.yaml
 	@$(BIN)/cfn-lint build/template.yaml infra/*.yaml
 	@$(BIN)/python -m scripts.authorization build/template.yaml .chalice/policy-*.json .chalice/resources.yaml infra/*
@@ -88,15 +102,15 @@ fmt: .venv/.installed ## format and mend what can be mended
 openapi: .venv/.installed ## write docs/openapi.json from the table of operations
 	@$(BIN)/python -m scripts.openapi docs/openapi.json
 
+regions: .venv/.installed ## write the shipped regions of DRS from the locked botocore
+	@$(BIN)/python -m scripts.regions chalicelib/adapters/shipped_regions.py
+
 permissions: .venv/.installed ## write docs/permissions.md from the policies and the table of proofs
 	@$(BIN)/python -m scripts.permissions docs/permissions.md
 
-lock: .venv/.installed ## resolve requirements*.in into the locked files again
-	@rm -f requirements.txt requirements-dev.txt requirements-checkov.txt
-	@$(BIN)/pip-compile -q --no-emit-index-url --no-emit-find-links --no-header --strip-extras -o requirements.txt requirements.in
-	@$(BIN)/pip-compile -q --no-emit-index-url --no-emit-find-links --no-header --strip-extras -o requirements-dev.txt requirements-dev.in
-	@$(BIN)/pip-compile -q --no-emit-index-url --no-emit-find-links --no-header --strip-extras -o requirements-checkov.txt requirements-checkov.in
+lock: .venv/.installed ## lock requirements*.in with hashes; what is locked stays, UPGRADE=1 takes the newest
+	@for name in $(LOCKED); do $(BIN)/pip-compile -q $(LOCK_OPTIONS) $(if $(UPGRADE),--upgrade) -o $$name.txt $$name.in || exit 1; done
 
 clean: ## stop the local cloud, remove what was built
 	@test ! -x $(BIN)/python || $(BIN)/python -m sandbox.cloud down
-	@rm -rf .venv .venv-checkov build .chalice/deployments sandbox/.state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf .venv .venv-checkov .venv-oldest build .chalice/deployments sandbox/.state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

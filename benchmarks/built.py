@@ -1,6 +1,7 @@
-"""The built package as Lambda unpacks it, beside what Lambda's runtime brings along."""
+"""The built package as Lambda unpacks it, beside boto3, whose import is the unit of cold starts."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,13 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from http.server import ThreadingHTTPServer
+from importlib.metadata import distribution
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.context import Context
 from sandbox.cloud.packaging import REPO, AppSource, build
-from tests.packaging.on_lambda import EmptyTables, environment, link_runtime
+from tests.packaging.on_lambda import EmptyTables, environment
+
+UNIT = "boto3"
 
 
 class Built:
@@ -25,21 +30,21 @@ class Built:
     Attributes:
         code: the zip.
         folder: where it is unpacked.
-        runtime: a folder with boto3 and what it needs, each with its bytecode.
+        unit: a folder with boto3 and what it needs, each with its bytecode.
     """
 
     def __init__(self, context: Context) -> None:
         package, _ = build(AppSource(), REPO / "sandbox" / ".state" / "packages")
         self.code = package.code
         self.folder = (context.build / "package" / package.fingerprint).resolve()
-        self.runtime = (context.build / "runtime").resolve()
+        self.unit = (context.build / "boto3").resolve()
         self._package = package
         if not self.folder.exists():
             shutil.rmtree(self.folder.parent, ignore_errors=True)
             with zipfile.ZipFile(self.code) as archive:
                 archive.extractall(self.folder)
-        self.runtime.mkdir(parents=True, exist_ok=True)
-        link_runtime(self.runtime)
+        self.unit.mkdir(parents=True, exist_ok=True)
+        link(UNIT, self.unit)
 
     @cached_property
     def template(self) -> dict[str, Any]:
@@ -54,11 +59,11 @@ class Built:
         return {name: function["Properties"]["Handler"] for name, function in sorted(functions.items())}
 
     def run(self, program: str, port: int = 9, given: Any = None) -> str:
-        """Return what `program` prints in a fresh interpreter that sees the package, the runtime and nothing else.
+        """Return what `program` prints in a fresh interpreter that sees the package, boto3 and nothing else.
 
         It writes no bytecode: on Lambda it could not. It reads `given`, as JSON.
         """
-        path = [str(self.folder), str(self.runtime)]
+        path = [str(self.folder), str(self.unit)]
         return subprocess.run(
             [sys.executable, "-I", "-S", "-B", "-c", f"import sys; sys.path[:0] = {path!r}\n{program}"],
             env=environment(self.template, port),
@@ -83,3 +88,22 @@ def empty_tables() -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def link(name: str, folder: Path) -> None:
+    """Fill `folder` with a distribution and what it needs, and nothing else of this environment."""
+    for one in _closure(name):
+        for top in {file.parts[0] for file in distribution(one).files or () if ".." not in file.parts}:
+            source = Path(str(distribution(one).locate_file(top)))
+            if source.exists() and top != "__pycache__" and not (folder / top).exists():
+                (folder / top).symlink_to(source)
+
+
+def _closure(name: str, known: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return a distribution and what it needs, without extras."""
+    found = (*known, name)
+    for requirement in distribution(name).requires or []:
+        needed = re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0]
+        if "extra ==" not in requirement and needed not in found:
+            found = _closure(needed, found)
+    return found

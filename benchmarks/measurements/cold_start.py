@@ -57,7 +57,7 @@ def _imports(built: Built, rounds: int) -> dict[str, Figure]:
     modules = sorted({_module(built, name) for name in EVENTS})
     programs = {name: IMPORT.format(module=name) for name in ("boto3", *modules)}
     seconds = _rounds(rounds, {name: partial(built.run, text) for name, text in programs.items()})
-    how = "in a fresh interpreter, from the built package, boto3 from the runtime; CPU time, median of {} pairs"
+    how = "in a fresh interpreter, from the built package, boto3 beside it; CPU time, median of {} pairs"
     figures = {}
     for name in EVENTS:
         module = _module(built, name)

@@ -17,10 +17,15 @@ from typing import Any
 
 from sandbox.cloud.outputs import REGION
 from scripts.bytecode import add_bytecode
+from scripts.materials import write_materials
+from scripts.trim import trim
 
 REPO = Path(__file__).resolve().parents[2]
 SHIPPED = ("app.py", "chalicelib", ".chalice", "requirements.txt", "vendor")
 """What `chalice package` reads of an app's folder."""
+LOCKED = "requirements.txt"
+MATERIALS = "deployment.cdx.json"
+"""The bill of materials beside the package: CycloneDX, every shipped distribution with its hashes."""
 BUILD_OUTPUT = {"deployments", "deployed", "__pycache__"}
 CHALICE = "from chalice.cli import main; raise SystemExit(main())"
 KEPT_BUILDS = 4
@@ -71,6 +76,11 @@ class Package:
     code: Path
     fingerprint: str
 
+    @property
+    def materials(self) -> Path:
+        """The bill of materials; there is none of a slim package, nor of an app without requirements."""
+        return self.code.with_name(MATERIALS)
+
 
 def build(app: AppSource, cache_dir: Path) -> tuple[Package, bool]:
     """Return the package of `app` and whether it had to be built.
@@ -116,11 +126,14 @@ def _chalice_package(app: AppSource, scratch: Path) -> Path:
     if app.template_to_merge is not None:
         command += ["--merge-template", str(app.template_to_merge)]
     done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
-        [*command, str(output)], cwd=source, env=_environment(), capture_output=True, text=True, check=False
+        [*command, str(output)], cwd=source, env=_environment(source), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise PackagingError(f"chalice package failed:\n{done.stdout}{done.stderr}")
+    trim(output / "deployment.zip")
     add_bytecode(output / "deployment.zip")
+    if not app.slim and (source / LOCKED).exists():
+        write_materials(source / LOCKED, output / MATERIALS)
     return output
 
 
@@ -137,7 +150,7 @@ def _copy(app: AppSource, target: Path) -> None:
     settings = _without_architecture(_for_stage(app.stage, json.loads(config.read_text())))
     config.write_text(json.dumps({**settings, "lambda_architecture": _architecture(app)}))
     if app.slim:
-        (target / "requirements.txt").write_text("")
+        (target / LOCKED).write_text("")
 
 
 def _for_stage(stage: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -159,11 +172,18 @@ def _without_architecture(config: Any) -> Any:
     return config
 
 
-def _environment() -> dict[str, str]:
-    """The caller's environment with no AWS account in it, which Chalice would look for; pip keeps its own settings."""
+def _environment(source: Path) -> dict[str, str]:
+    """The caller's environment with no AWS account in it, which Chalice would look for; pip keeps its own settings.
+
+    Chalice asks pip by name and version alone for wheels of another processor: the locked requirements are constraints
+    too, so that their hashes hold there.
+    """
+    locked = source / LOCKED
+    constraints = {"PIP_CONSTRAINT": str(locked)} if locked.exists() else {}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         **kept,
+        **constraints,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,
@@ -172,7 +192,9 @@ def _environment() -> dict[str, str]:
 
 
 def _fingerprint(app: AppSource) -> str:
-    digest = hashlib.sha256(f"bytecode\0{app.stage}\0{app.slim}\0{sys.version_info[:2]}\0{_architecture(app)}".encode())
+    digest = hashlib.sha256(
+        f"trim,bytecode\0{app.stage}\0{app.slim}\0{sys.version_info[:2]}\0{_architecture(app)}".encode()
+    )
     for name in SHIPPED:
         root = app.app_dir / name
         for path in sorted([root, *root.rglob("*")]):

@@ -72,6 +72,11 @@ class Artifacts:
         """Upload a package, unless it is there, and return where it is."""
         return self._put(self._code_key(hashlib.sha256(code).digest()), code)
 
+    def put_materials(self, code: bytes, materials: bytes) -> None:
+        """Upload the bill of materials of a package beside it, where there is one."""
+        if materials:
+            self._put(f"{self._prefix}/code/{hashlib.sha256(code).hexdigest()}.cdx.json", materials)
+
     def put_template(self, template: str) -> str:
         """Upload a template and return the URL that CloudFormation reads it from (a request holds 51,200 bytes)."""
         key = f"{self._prefix}/templates/{hashlib.sha256(template.encode()).hexdigest()}.json"

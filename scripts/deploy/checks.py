@@ -8,8 +8,9 @@ from pathlib import Path
 from scripts.deploy.errors import DeployError
 
 REPO = Path(__file__).resolve().parents[2]
-COMMANDS = (("make", "check"), ("make", "test-fast"))
-"""Formats, lints, types, secrets, templates; unit and property tests."""
+COMMANDS = (("make", "check", "STRICT=1"), ("make", "test-fast"))
+"""Formats, lints, types, secrets, templates, and every requirement looked up among known vulnerabilities; unit and
+property tests."""
 
 Run = Callable[[Sequence[str]], int]
 

@@ -96,6 +96,7 @@ class Deployment:
         action = action_for(self._stack.name, self._stack.status)
         before = self._before() if action is Action.UPDATE else None
         code_uri = self._artifacts.put_code(release.code).for_sam
+        self._artifacts.put_materials(release.code, release.materials)
         template = release.template(code_uri, locked=action is Action.UPDATE)
         wanted = self._parameters(release, parameters)
         change_set = self._propose(action, template, wanted)
@@ -132,6 +133,7 @@ class Deployment:
             self._display.line(f"{len(before.code)} functions get other code; the stack's template stays as it is")
             self._agree(ask, "Replace the code?")
         self._artifacts.put_code(release.code)
+        self._artifacts.put_materials(release.code, release.materials)
         self._finish_or_go_back(release.code_sha256, before)
 
     def _before(self) -> Before:

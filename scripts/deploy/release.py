@@ -34,11 +34,13 @@ class Release:
         stage: dev, test, staging or prod.
         source: the template as it was packaged; functions refer to their code as `./deployment.zip`.
         code: the package of all functions.
+        materials: the bill of materials of the package (CycloneDX); empty where there is none.
     """
 
     stage: str
     source: Template
     code: bytes
+    materials: bytes = b""
 
     @property
     def protects_tables(self) -> bool:
@@ -77,7 +79,7 @@ def package(stage: str, cache_dir: Path) -> Release:
     """
     built, _ = build(AppSource(stage=stage, for_aws=True), cache_dir)
     source: Template = yaml.safe_load(built.template.read_text())
-    return Release(stage, source, reproducible(built.code.read_bytes()))
+    return Release(stage, source, reproducible(built.code.read_bytes()), built.materials.read_bytes())
 
 
 def keep_tables(template: Template, *, locked: bool) -> Template:

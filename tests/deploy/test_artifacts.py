@@ -57,6 +57,14 @@ def test_a_bucket_as_it_has_to_be(bucket, s3):
     assert list(faults(s3, BUCKET, ACCOUNT)) == []
 
 
+def test_the_bill_of_materials_is_beside_the_package(objects, s3):
+    place = objects.put_code(CODE)
+    objects.put_materials(CODE, b"{}")
+    objects.put_materials(OTHER, b"")
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert keys == [place.key.removesuffix(".zip") + ".cdx.json", place.key]
+
+
 def public(s3):
     s3.delete_public_access_block(Bucket=BUCKET)
 

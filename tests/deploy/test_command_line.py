@@ -72,7 +72,7 @@ def test_checks_come_first_and_the_first_failure_ends_it():
 
     with pytest.raises(DeployError, match="`make test-fast` failed; nothing was deployed"):
         checks.check(fails_at_the_second)
-    assert run == [("make", "check"), ("make", "test-fast")]
+    assert run == [("make", "check", "STRICT=1"), ("make", "test-fast")]
 
 
 def test_checks_do_not_see_the_callers_account(monkeypatch):

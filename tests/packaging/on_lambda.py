@@ -1,12 +1,7 @@
-"""What the built package meets on Lambda: events, settings, the libraries of the runtime, and AWS with empty tables."""
+"""What the built package meets on Lambda: events, settings, and AWS with empty tables."""
 
 import json
-import re
 from http.server import BaseHTTPRequestHandler
-from importlib.metadata import distribution
-from pathlib import Path
-
-FROM_THE_RUNTIME = "boto3"  # docs/adr/0003
 
 SCHEDULED = {
     "version": "0",
@@ -169,22 +164,3 @@ def environment(template, port):
         "AWS_MAX_ATTEMPTS": "1",
         "NO_PROXY": "*",
     }
-
-
-def link_runtime(folder):
-    """Fill `folder` with what Lambda's runtime brings along, and nothing else of this environment."""
-    for name in closure(FROM_THE_RUNTIME):
-        for top in {file.parts[0] for file in distribution(name).files if ".." not in file.parts}:
-            source = Path(distribution(name).locate_file(top))
-            if source.exists() and top != "__pycache__" and not (folder / top).exists():
-                (folder / top).symlink_to(source)
-
-
-def closure(name, known=()):
-    """Return a distribution and what it needs, without extras."""
-    found = [*known, name]
-    for requirement in distribution(name).requires or []:
-        needed = re.match(r"[A-Za-z0-9_.-]+", requirement).group()
-        if "extra ==" not in requirement and needed not in found:
-            found = closure(needed, found)
-    return found

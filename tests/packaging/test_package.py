@@ -9,15 +9,18 @@ import textwrap
 import threading
 import zipfile
 from http.server import ThreadingHTTPServer
+from importlib.metadata import version
 from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
 import pytest
 import yaml
 
+from chalicelib.adapters.aws_regions import drs_regions
 from sandbox.cloud.packaging import REPO, AppSource, build
+from scripts.trim import SERVICES
 
-from .on_lambda import EVENTS, SCHEDULED, EmptyTables, environment, link_runtime, logical, messages
+from .on_lambda import EVENTS, SCHEDULED, EmptyTables, environment, logical, messages
 
 pytestmark = pytest.mark.xdist_group("package")  # built once
 
@@ -25,7 +28,7 @@ CONFIG = json.loads((REPO / ".chalice" / "config.json").read_text())
 FUNCTIONS = list(CONFIG["stages"]["dev"]["lambda_functions"])
 LAMBDA_PACKAGE_LIMIT = 50 * 1024 * 1024  # AWS Lambda quotas: zipped, for direct upload
 UNCHECKED_HASH = (1).to_bytes(4, "little")  # PEP 552: flags of a pyc file
-PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)$", re.MULTILINE)
+PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)", re.MULTILINE)
 
 RUN = """
 import importlib, json, sys
@@ -48,6 +51,17 @@ foreign = [
 print("ANSWERS" + json.dumps([answers, foreign]))
 """
 
+CLIENTS = """
+import json, sys
+sys.path[:0] = [{path!r}]
+import botocore
+from chalicelib.adapters import aws_regions, clients
+for service in {services!r}:
+    for session in (clients.own_session(), clients.assumed_session(dict)):
+        clients.client_of(session, service, "eu-west-1")
+print(json.dumps({{"botocore": botocore.__version__, "regions": aws_regions.drs_regions()}}))
+"""
+
 
 @pytest.fixture(scope="module")
 def package():
@@ -65,14 +79,6 @@ def unpacked(package, tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
     with zipfile.ZipFile(package.code) as archive:
         archive.extractall(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runtime(tmp_path_factory):
-    """A folder with what Lambda's runtime brings along, and nothing else of this environment."""
-    folder = tmp_path_factory.mktemp("runtime")
-    link_runtime(folder)
     return folder
 
 
@@ -115,9 +121,9 @@ def test_there_is_an_event_for_every_function():
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_handler_runs_from_the_package_alone(template, unpacked, runtime, aws, name):
+def test_the_handler_runs_from_the_package_alone(template, unpacked, aws, name):
     cases = EVENTS[name]
-    answers, foreign = answers_of(run(template, name, [event for event, _ in cases], [unpacked, runtime], aws))
+    answers, foreign = answers_of(run(template, name, [event for event, _ in cases], [unpacked], aws))
 
     assert foreign == []
     for answer, (event, expected) in zip(answers, cases, strict=True):
@@ -125,27 +131,27 @@ def test_the_handler_runs_from_the_package_alone(template, unpacked, runtime, aw
 
 
 @pytest.mark.parametrize("kind", ["inventory", "tags", "staging"])
-def test_a_worker_buries_from_the_package_what_it_cannot_read(template, unpacked, runtime, aws, kind):
-    answers_of(run(template, f"{kind}_worker", [messages(kind)], [unpacked, runtime], aws))
+def test_a_worker_buries_from_the_package_what_it_cannot_read(template, unpacked, aws, kind):
+    answers_of(run(template, f"{kind}_worker", [messages(kind)], [unpacked], aws))
 
     assert aws.asked.count("SendMessage") == 1
     assert aws.asked.count("UpdateItem") == 1
 
 
-@pytest.mark.parametrize("missing", ["cachetools", "pydantic", "aws_lambda_powertools", "chalice"])
-def test_a_missing_requirement_would_be_noticed(template, unpacked, runtime, aws, tmp_path, missing):
+@pytest.mark.parametrize("missing", ["botocore", "cachetools", "pydantic", "aws_lambda_powertools", "chalice"])
+def test_a_missing_requirement_would_be_noticed(template, unpacked, aws, tmp_path, missing):
     incomplete = tmp_path / "package"
     shutil.copytree(unpacked, incomplete, ignore=lambda _, names: {missing}.intersection(names))
-    done = run(template, "inventory_worker", [], [incomplete, runtime], aws)
+    done = run(template, "inventory_worker", [], [incomplete], aws)
 
     assert done.returncode != 0
     assert f"No module named '{missing}" in done.stderr
 
 
-def test_a_missing_setting_is_named_when_a_function_starts(template, unpacked, runtime, aws):
+def test_a_missing_setting_is_named_when_a_function_starts(template, unpacked, aws):
     given = {**template["Globals"]["Function"]["Environment"]["Variables"], "ACCOUNTS_TABLE": ""}
     changed = {**template, "Globals": {"Function": {"Environment": {"Variables": given}}}}
-    done = run(changed, "tags_schedule", [SCHEDULED], [unpacked, runtime], aws)
+    done = run(changed, "tags_schedule", [SCHEDULED], [unpacked], aws)
 
     assert done.returncode != 0
     assert "SettingError" in done.stderr
@@ -179,10 +185,31 @@ def test_every_module_has_bytecode_that_is_used_without_a_look_at_its_source(unp
 
 
 @pytest.mark.parametrize(
-    "name", ["tests", "sandbox", "benchmarks", "boto3", "botocore", "moto", "ministack", ".chalice"]
+    "name", ["tests", "sandbox", "benchmarks", "boto3", "moto", "ministack", ".chalice", "botocore/data/s3"]
 )
 def test_it_does_not_hold(unpacked, name):
     assert not (unpacked / name).exists()
+
+
+def test_it_holds_the_models_of_the_services_that_are_called(unpacked):
+    assert {path.name for path in (unpacked / "botocore" / "data").iterdir() if path.is_dir()} == SERVICES
+
+
+def test_every_client_can_be_made_from_the_package_alone_and_every_region_is_known(unpacked):
+    program = textwrap.dedent(CLIENTS).format(path=str(unpacked), services=sorted(SERVICES))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    assert told == {"botocore": version("botocore"), "regions": drs_regions()}
+
+
+def test_the_bill_of_materials_beside_it_names_what_ships(package, unpacked):
+    bill = json.loads(package.materials.read_text())
+    named = {(one["name"], one["version"]) for one in bill["components"]}
+    assert named == set(PINNED.findall((REPO / "requirements.txt").read_text()))
+    assert all(one["externalReferences"][0]["hashes"] for one in bill["components"])
 
 
 def test_it_is_small_enough_to_be_deployed(package):
