@@ -5,6 +5,7 @@ from typing import Any
 
 from chalice import Blueprint
 
+from ..adapters.aws_regions import botocore_version, region_counts
 from ..api.answers import error_body
 from ..bootstrap import dead_letter_office, reconciler
 from ..domain.dead_letters import DeadLetterQueue
@@ -45,6 +46,10 @@ def _redrive(event: Body) -> Body:
     return {**told, "more": done.more, "reconciliation": mended}
 
 
+def _versions(_: Body) -> Body:
+    return {"botocore": botocore_version(), "regions": region_counts()}
+
+
 def _reconcile(event: Body) -> Body:
     return reconciler().reconcile(event.get("part")).model_dump(mode="json", by_alias=True)
 
@@ -53,4 +58,5 @@ TASKS: dict[str, Callable[[Body], Body]] = {
     "list_dead_letters": _list,
     "redrive_dead_letters": _redrive,
     "reconcile": _reconcile,
+    "versions": _versions,
 }

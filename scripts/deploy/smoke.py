@@ -70,6 +70,7 @@ class Smoke:
         yield self._until_right("GET /health", self._health)
         yield self._until_right("GET /regions/active, signed", self._api)
         yield self._until_right("operation list_regions", self._operations)
+        yield self._until_right("versions", self._versions)
         yield self._until_right("workers load and answer", self._workers)
         yield self._until_right("event sources are enabled", self._event_sources)
         yield self._until_right("schedules are as the parameters say", self._schedules)
@@ -128,6 +129,14 @@ class Smoke:
         if error or "activeRegions" not in answer:
             return [f"answered {json.dumps(answer)[:300]}"], ""
         return [], f"{len(answer['activeRegions'])} active regions"
+
+    def _versions(self) -> tuple[list[str], str]:
+        """Ask a function which botocore it runs, and in how many regions of each partition it knows DRS."""
+        answer, error = self._invoke(self.stack.resources(FUNCTION)["Maintenance"], {"task": "versions"})
+        if error or not answer.get("regions"):
+            return [f"answered {json.dumps(answer)[:300]}"], ""
+        regions = ", ".join(f"{count} regions of {name}" for name, count in answer["regions"].items())
+        return [], f"botocore {answer['botocore']}; DRS in {regions}"
 
     def _workers(self) -> tuple[list[str], str]:
         """Hand every function that works off a queue or a stream an empty batch: it has to load and do nothing."""

@@ -123,7 +123,7 @@ class TestSeedModule:
 
 def test_drs_regions_are_botocore_s_by_partition():
     assert {"eu-west-1", "us-east-1"} < set(drs_regions())
-    assert len(drs_regions()) >= 28
+    assert len(drs_regions()) >= 34
     assert all(region.startswith("us-gov-") for region in drs_regions("aws-us-gov"))
     with pytest.raises(InvalidRequest, match="aws-moon"):
         drs_regions("aws-moon")
