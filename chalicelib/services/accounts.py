@@ -134,9 +134,13 @@ class AccountRegistry:
 
         Raises:
             NotFound: where it is not registered.
+            InvalidRequest: where it is a source account.
         """
+        target = self.account(target_id)
+        if not target.has_drs:
+            raise InvalidRequest(f"accountId: {target_id} is a source account: its DRS is not used")
         members = self.staging_accounts(target_id).valid
-        regions = self._drs_regions(self.account(target_id).partition)
+        regions = self._drs_regions(target.partition)
         scopes = [Scope(member.staging_account_id, region) for member in members for region in regions]
         return sorted({scan.region for scan in self._scans.of_scopes(scopes) if scan.active})
 

@@ -181,6 +181,11 @@ class TestStagingAccounts:
         assert "tenant" in world.registry.staging_accounts(TARGET).ignored[STAGING]
         assert world.registry.staged_regions(TARGET) == []
 
+    def test_a_source_account_has_no_regions_to_extend_in(self, world):
+        world.add_account(SOURCE, AccountKind.SOURCE)
+        with pytest.raises(InvalidRequest, match="source account"):
+            world.registry.staged_regions(SOURCE)
+
     def test_an_account_may_be_target_and_staging_account_at_once(self, world):
         """AWS DRS, "Using multiple staging accounts": servers are recovered into these accounts or a single target."""
         world.add_account(OTHER)
