@@ -537,16 +537,16 @@ class FakeRuns:
 
     def __init__(self) -> None:
         self.runs: dict[str, tuple[Run, dict[WorkId, int]]] = {}
-        self.keys: dict[str, Remembered] = {}
+        self.keys: dict[str, tuple[Remembered, int]] = {}  # and when it expires
 
     def store(self, run: Run, asked: dict[WorkId, int]) -> None:
         self.runs[run.run_id] = (stored(run), dict(asked))
 
-    def remember(self, key: str, request: str, run_id: str, expires_at: int) -> Remembered | None:
-        before = self.keys.get(key)
-        if before is None:
-            self.keys[key] = Remembered(request, run_id)
-        return before
+    def remember(self, key: str, request: str, run_id: str, now: int, expires_at: int) -> Remembered | None:
+        if key in self.keys and self.keys[key][1] > now:
+            return self.keys[key][0]
+        self.keys[key] = Remembered(request, run_id), expires_at
+        return None
 
     def read(self, run_id: str) -> tuple[Run, dict[WorkId, int]] | None:
         return self.runs.get(run_id)

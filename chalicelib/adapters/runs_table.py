@@ -36,13 +36,16 @@ class RunsTable:
             item = {**part, "runId": run.run_id, "expiresAt": run.expires_at}
             dynamodb.write("put_item", TableName=self._table, Item=dynamodb.marshal(item))
 
-    def remember(self, key: str, request: str, run_id: str, expires_at: int) -> Remembered | None:
+    def remember(self, key: str, request: str, run_id: str, now: int, expires_at: int) -> Remembered | None:
         """Keep what a caller's key is used for, where it is not kept already; return what was kept before, or None.
+
+        What has expired counts as absent: DynamoDB takes days to delete it.
 
         Args:
             key: a digest of the caller and his key.
             request: a digest of the request.
             run_id: the run that is about to begin.
+            now: epoch seconds.
             expires_at: epoch seconds; the key is good for anything again then.
         """
         item = {"runId": f"{KEY}{key}", "part": KEY, "request": request, "begins": run_id, "expiresAt": expires_at}
@@ -51,7 +54,8 @@ class RunsTable:
                 "put_item",
                 TableName=self._table,
                 Item=dynamodb.marshal(item),
-                ConditionExpression="attribute_not_exists(runId)",
+                ConditionExpression="attribute_not_exists(runId) OR expiresAt <= :now",
+                ExpressionAttributeValues=dynamodb.marshal({":now": now}),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:

@@ -38,8 +38,9 @@ class RepeatedRequests:
         """
         if key is None:
             return self._planner.sync(request)
-        run_id, expires_at = self._planner.new_run_id(request.kind), int(self._clock()) + KEY_SECONDS
-        before = self._runs.remember(_digest([request.requested_by, key]), _digest(request), run_id, expires_at)
+        run_id, now = self._planner.new_run_id(request.kind), int(self._clock())
+        caller_key = _digest([request.requested_by, key])
+        before = self._runs.remember(caller_key, _digest(request), run_id, now, now + KEY_SECONDS)
         if before is None:
             return self._planner.sync(request._replace(run_id=run_id))
         if before.request != _digest(request):

@@ -718,10 +718,16 @@ class TestRuns:
         assert ports.runs.read("run-1") == (run(), {work(): 1})
 
     def test_a_key_is_remembered_for_what_it_was_used_for_first(self, ports):
-        assert ports.runs.remember("a", "one request", "run-1", 2_000_000_000) is None
-        assert ports.runs.remember("a", "another", "run-2", 2_000_000_000) == ("one request", "run-1")
-        assert ports.runs.remember("b", "another", "run-2", 2_000_000_000) is None
+        assert ports.runs.remember("a", "one request", "run-1", EPOCH, EPOCH + 60) is None
+        assert ports.runs.remember("a", "another", "run-2", EPOCH + 59, AGAIN) == ("one request", "run-1")
+        assert ports.runs.remember("b", "another", "run-2", EPOCH, EPOCH + 60) is None
         assert ports.runs.read("run-1") is None
+
+    def test_a_key_whose_time_is_over_is_good_for_anything_while_dynamodb_has_not_deleted_it(self, ports):
+        """DynamoDB: items that have expired are deleted within a few days."""
+        ports.runs.remember("a", "one request", "run-1", EPOCH, EPOCH + 60)
+        assert ports.runs.remember("a", "another", "run-2", EPOCH + 60, EPOCH + 120) is None
+        assert ports.runs.remember("a", "one request", "run-3", EPOCH + 119, AGAIN) == ("another", "run-2")
 
     def test_the_latest_runs_of_a_kind_come_newest_first(self, ports):
         for number in range(5):

@@ -5,7 +5,7 @@ import pytest
 from chalicelib.domain.work import WorkKind
 from chalicelib.errors import InvalidRequest
 from chalicelib.services.planning import SyncRequest
-from chalicelib.services.repeated_requests import RepeatedRequests
+from chalicelib.services.repeated_requests import KEY_SECONDS, RepeatedRequests
 
 from ..factories import SCOPE
 from ..fakes import Crash
@@ -44,6 +44,14 @@ def test_a_key_of_another_request_is_refused(world, syncs, change):
         syncs.sync(ASKED._replace(**change), "k-1")
 
 
+def test_after_a_day_a_key_begins_a_run_of_its_own(world, syncs):
+    first = syncs.sync(ASKED, "k-1")
+    world.clock.advance(KEY_SECONDS - 1)
+    assert syncs.sync(ASKED, "k-1") == first
+    world.clock.advance(1)
+    assert syncs.sync(ASKED._replace(kind=WorkKind.TAGS), "k-1").run_id != first.run_id
+
+
 def test_what_died_half_way_goes_on_under_the_same_run(world, syncs, monkeypatch):
     """The key is written first: the caller's second attempt finishes what the first one began."""
     store = world.runs.store
@@ -55,6 +63,6 @@ def test_what_died_half_way_goes_on_under_the_same_run(world, syncs, monkeypatch
     with pytest.raises(Crash):
         syncs.sync(ASKED, "k-1")
     world.runs.store = store
-    [begun] = world.runs.keys.values()
+    [(begun, _)] = world.runs.keys.values()
     assert syncs.sync(ASKED, "k-1").run_id == begun.run_id
     assert list(world.runs.runs) == [begun.run_id]
