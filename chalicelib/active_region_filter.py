@@ -1,4 +1,4 @@
-"""The seed's module of that name: which regions are active, for callers inside the product.
+"""Which regions are active, for callers inside the product; the names are those of R1.2.
 
 Usage:
     from chalicelib.active_region_filter import get_active_regions
@@ -35,7 +35,7 @@ def get_active_regions(
 
 
 def get_healthy_active_regions(cache_ttl: int = DEFAULT_TTL_SECONDS) -> list[str]:
-    """Return the active regions, sorted, without those in which most active scopes keep failing (seed, Future 5).
+    """Return the active regions, sorted, without those in which most active scopes keep failing (R15).
 
     What is left out is backed off, keeps its servers in the inventory, and comes back with its first good answers.
 

@@ -1,4 +1,4 @@
-"""The seed's module of that name: queries of the inventory, for callers inside the product.
+"""Queries of the inventory, for callers inside the product; the names are those of R12.2.
 
 Usage:
     from chalicelib.inventory_query import query_inventory_by_regions
@@ -60,7 +60,7 @@ def is_inventory_fresh(max_age_minutes: int = 15) -> bool:
 
 
 def get_failback_topology(server_id: str) -> FailbackTopology:
-    """Return where a server came from, and how to bring it back (seed, Failback Query Interface).
+    """Return where a server came from, and how to bring it back (R13.2).
 
     Raises:
         NotFound: where no such server was ever seen.

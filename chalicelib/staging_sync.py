@@ -1,4 +1,4 @@
-"""The seed's functions of staging account sync, for callers inside the product.
+"""The functions of staging account sync that R8 names, for callers inside the product.
 
 They ask for work and read the inventory; extending is the staging worker's alone, under its lease (R3.2).
 """

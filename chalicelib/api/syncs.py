@@ -64,7 +64,7 @@ class ScopeError(Record):
 
 
 class SyncAnswer(Record):
-    """A run; where the caller waited, also what it came to by then, in the seed's words.
+    """A run; where the caller waited, also what it came to by then, under the names of R8.
 
     `status` says whether that is all: DONE or RUNNING.
     """
@@ -210,16 +210,16 @@ OPERATIONS = (
         SyncOptions,
         SyncAnswer,
         handle_sync_source_server_inventory,
-        "Inventory sync (seed's name)",
+        "Inventory sync",
         changes=True,
     ),
-    Operation("sync_tags", SyncOptions, SyncAnswer, handle_drs_tag_sync, "Tag sync (seed's name)", changes=True),
+    Operation("sync_tags", SyncOptions, SyncAnswer, handle_drs_tag_sync, "Tag sync", changes=True),
     Operation(
         "sync_staging_accounts",
         SyncOptions,
         SyncAnswer,
         handle_sync_staging_accounts,
-        "Staging sync (seed's name)",
+        "Staging sync",
         changes=True,
     ),
 )

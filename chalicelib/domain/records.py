@@ -1,6 +1,6 @@
 """The base of every record that crosses a boundary: tables, messages, API.
 
-Fields are snake_case in Python and carry the seed's camelCase names outside.
+Fields are snake_case in Python and camelCase outside (R8).
 """
 
 from datetime import datetime

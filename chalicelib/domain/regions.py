@@ -108,7 +108,7 @@ class ScanRecord(Record):
 
 
 class RegionStatus(Record):
-    """One row of the region status table (seed, Data Models). `version` grows with every write.
+    """One row of the region status table (docs/data-model.md). `version` grows with every write.
 
     `failing_accounts` counts the active scopes that keep failing.
     """

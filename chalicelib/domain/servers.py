@@ -91,7 +91,7 @@ class Ec2Facts(Record):
 
 
 class ServerRow(DrsFacts):
-    """One row of the inventory. Field names are the seed's; IDs keep AWS's spelling."""
+    """One row of the inventory. Field names stay (R8, R12.4); IDs keep AWS's spelling."""
 
     source_server_id: str = Field(alias="sourceServerID")
     replication_region: str

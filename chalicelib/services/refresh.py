@@ -1,4 +1,7 @@
-"""Scans stale scopes before they are answered from: a few, and not for long (decision 11 of the architecture)."""
+"""Scans stale scopes before they are answered from: a few, and not for long.
+
+See docs/architecture.md, "Stale answers, removal, failback".
+"""
 
 import time
 from collections.abc import Callable

@@ -36,7 +36,7 @@ def refresh_region(region: str, scans: Scans, statuses: RegionStatuses) -> Regio
 def update_region_status(
     region: str, server_count: int, error_message: str | None, statuses: RegionStatuses, clock: Clock
 ) -> RegionStatus:
-    """Write what a caller knows of `region` under the row's version, and return the row (seed, Components 1).
+    """Write what a caller knows of `region` under the row's version, and return the row (R1.2).
 
     An error keeps the last known count: it never makes a region inactive (R5.4). The next scan's fold replaces it.
 

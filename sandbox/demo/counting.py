@@ -62,7 +62,7 @@ def first_cycle(measured: Measured, fleet: Fleet, truth: Truth) -> Iterator[Verd
 
 
 def quiet_inventory_cycle(measured: Measured, planned: list[Place], truth: Truth) -> Iterator[Verdict]:
-    """Yield the verdicts on an inventory cycle in which nothing had changed (docs/data-model.md, "quiet cycle")."""
+    """Yield the verdicts on an inventory cycle without changes (docs/data-model.md, "What a quiet cycle writes")."""
     yield from _drs(measured, planned, truth)
     yield from _ec2(measured, planned, truth)
     scopes, regions = len(planned), len({region for _, region in planned})

@@ -1,4 +1,4 @@
-"""Staging accounts of a target: memberships, discovery, validation, and their sync (the seed's scenario 5)."""
+"""Staging accounts of a target: memberships, discovery, validation, and their sync (Scenario 5)."""
 
 from concurrent.futures import ThreadPoolExecutor
 

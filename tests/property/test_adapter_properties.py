@@ -1,4 +1,4 @@
-"""The seed's properties that are about the adapters: on moto, whose tables and roles are made of the stack's own."""
+"""The properties of R14 that are about the adapters: on moto, whose tables and roles are made of the stack's own."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Which regions are active, and the seed's module of that name."""
+"""Which regions are active, and the module for callers inside the product."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Failback topology, history, and the seed's queries of the inventory."""
+"""Failback topology, history, and the queries of the inventory (R12.2)."""
 
 from datetime import timedelta
 

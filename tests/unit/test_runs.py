@@ -25,7 +25,7 @@ def world():
 
 
 def summary(progress):
-    """The seed's summary, as it goes out."""
+    """The summary (R8), as it goes out."""
     answer = syncs._answer(progress.run).model_copy(update=syncs._summary(progress))
     return answer.model_dump(mode="json", by_alias=True)
 

@@ -1,4 +1,4 @@
-"""The seed's correctness properties, over the real services on the fakes. R1.3, R1.5 and R5.4 say where they differ."""
+"""The properties of R14, over the real services on the fakes."""
 
 import logging
 
@@ -266,7 +266,7 @@ def test_property_8_only_the_first_call_within_the_ttl_reads_the_table(sequence,
 
 @given(st.lists(st.integers(0, 5), max_size=8))
 def test_property_8_a_newer_status_version_drops_an_older_cache(versions):
-    """Property 8: a message that was planned from a newer row is not judged by an older one (decision 9)."""
+    """Property 8: a message that was planned from a newer row is not judged by an older one (R10.2)."""
     reading = Reading()
     reading.filter.active_regions()
     for version in versions:

@@ -1,4 +1,4 @@
-"""The seed's functions of staging account sync: they read the inventory and ask for work."""
+"""The functions of staging account sync (R8): they read the inventory and ask for work."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The seed's properties 4 (freshness), 9 (completeness) and 10 (fallback), through the operations of the API."""
+"""Property 4 (freshness), Property 9 (completeness) and Property 10 (fallback) of R14, through the operations of the API."""
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -61,7 +61,7 @@ def with_workers(world):
     world.query = world.wired(InventoryQuery, refresher=refresher, freshness_limit=limit)
 
 
-# --- property 4: freshness ---
+# --- Property 4: freshness ---
 
 
 @HUNDRED
@@ -127,7 +127,7 @@ def test_property_4_the_reason_is_the_scan_s_own_where_there_is_one(failing, nev
     assert (scope["asOf"] is None) == never
 
 
-# --- property 9: completeness ---
+# --- Property 9: completeness ---
 
 
 @HUNDRED
@@ -176,7 +176,7 @@ def test_property_9_a_scan_fills_them_with_what_drs_and_ec2_say(names, at_home, 
         }
 
 
-# --- property 10: fallback ---
+# --- Property 10: fallback ---
 
 
 changes = st.lists(
