@@ -74,7 +74,7 @@ bench: .venv/.installed ## what everything costs, as ratios; table, plots and re
 bench-small: .venv/.installed ## the ratios on small fleets, within a minute
 	@$(BIN)/python -m benchmarks --small
 
-check: .venv/.installed .venv-checkov/.installed ## formats, lints, types, imports, templates, secrets, dependencies
+check: .venv/.installed .venv-checkov/.installed ## formats, lints, types, imports, references, templates, secrets, dependencies
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
 	@$(BIN)/ruff check --quiet $(SOURCES)
 	@$(BIN)/black --check --quiet $(SOURCES)
@@ -86,6 +86,7 @@ check: .venv/.installed .venv-checkov/.installed ## formats, lints, types, impor
 	@$(BIN)/python -m scripts.scaling --check docs/scaling.md
 	@$(BIN)/python -m scripts.permissions --check docs/permissions.md
 	@$(BIN)/python -m scripts.regions --check chalicelib/adapters/shipped_regions.py
+	@$(BIN)/python -m scripts.references
 	@$(BIN)/python -m sandbox.cloud template --out build/template.yaml
 	@$(BIN)/cfn-lint build/template.yaml infra/*.yaml
 	@$(BIN)/python -m scripts.authorization build/template.yaml .chalice/policy-*.json .chalice/resources.yaml infra/*
