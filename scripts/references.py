@@ -31,7 +31,8 @@ CASE = re.compile(r"\b(?:Property|Scenario) \d+\b")
 DECISION = re.compile(r"\bADRs? (\d+)")
 QUOTED = re.compile(r"([\w./-]+\.md)`?(?:\]\([^)]*\))?,[\s#]+\"([^\"]+)\"")
 PATH = re.compile(
-    r"(?<![\w./:-])(?<!\]\()((?:[\w.-]+/)+[\w.-]+\.(?:md|py|sh|yaml|json|in)|[\w-]+\.(?:md|py))(?![\w/*])|`(?!\./)([\w.-]+(?:/[\w.-]+)+/?)`"
+    r"(?<![\w./:-])(?<!\]\()((?:[\w.-]+/)+[\w.-]+\.(?:md|py|sh|yaml|json|in)|[\w-]+\.(?:md|py))(?![\w/*])"
+    r"|`(?!\./)([\w.-]+(?:/[\w.-]+)+/?)`"
 )
 UNRESOLVABLE = {
     r"\b[Tt]he seed\b|\(seed,|\bseed's\b": f"cite {REQUIREMENTS} (of random numbers: 'the random seed')",
@@ -188,8 +189,8 @@ RULES: tuple[Rule, ...] = (_requirements, _decisions, _links, _paths, _sections,
 def read() -> Repository:
     """Read the repository in the working directory: what git tracks, and new files that it does not ignore."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603 # nosec
-    files = frozenset(name for name in listed if Path(name).is_file())
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 # nosec
+    files = frozenset(name for name in listed.splitlines() if Path(name).is_file())
     return Repository(files, {name: Path(name).read_text() for name in files if name.endswith(READ)})
 
 

@@ -1,4 +1,4 @@
-"""Property 4 (freshness), Property 9 (completeness) and Property 10 (fallback) of R14, through the operations of the API."""
+"""Properties 4 (freshness), 9 (completeness) and 10 (fallback) of R14, through the operations of the API."""
 
 from contextlib import contextmanager
 from datetime import UTC, datetime

@@ -32,7 +32,7 @@ def what_dangles(text, path="docs/page.md"):
         "[text](../README.md), [text](adr/)",
         "`docs/architecture.md`, `domain/tag_plan.py`, `chalicelib/domain`, `domain/tag_plan`, `tag_plan.py`, `docs/`",
         'docs/architecture.md, "Work", and\narchitecture.md,\n"How stale can GET be?"',
-        "`kind/name`, `/health`, `outputs.json`, `build/template.yaml`, `s3://bucket/key`, https://example.com/docs/none.md",
+        "`kind/name`, `/health`, `outputs.json`, `build/template.yaml`, `s3://bucket`, https://aws.com/docs/none.md",
         "the random seed; its seed; an item 400 KB; 3 of 5 servers",
     ],
 )
