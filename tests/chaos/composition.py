@@ -6,6 +6,7 @@ switchboard, and every request that it makes does.
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from chalicelib import bootstrap
-from chalicelib.adapters import item_sizes, pauses, sessions
+from chalicelib.adapters import item_sizes, sessions
 from chalicelib.observability import metrics
 from chalicelib.services import work_loop
 from chalicelib.services.active_region_filter import ActiveRegionFilter
@@ -89,7 +90,7 @@ def composed(world: ChaosWorld, switchboard: Switchboard, **settings: str) -> It
         for adapter, name in ADAPTERS.items():
             patch.setattr(bootstrap, adapter, gated(getattr(bootstrap, adapter), name))
         patch.setattr(sessions, "_hub_client", clients.__getitem__)
-        patch.setattr(pauses, "LONGEST_SECONDS", 0.0)
+        patch.setattr(time, "sleep", lambda _: None)
         patch.setattr(item_sizes, "ACTIONS_PER_TRANSACTION", ROWS_PER_TRANSACTION)
         patch.setattr(bootstrap, "CustomerSessions", lambda *_, **__: world.customers)
         patch.setattr(bootstrap, "ActiveRegionFilter", filter_per_container(switchboard))

@@ -2,12 +2,11 @@
 
 Facts (Developer Guide): "Constraints in Amazon DynamoDB" (an item 400 KB, a transaction 100 actions and 4 MB, index
 keys are not empty), "Read consistency" (indexes and eventually consistent reads may be behind), "Transaction conflict
-handling". Answers come in small pages, so that every list has several.
+handling". Answers come in small pages, so that every list has several. Items are shared, and never changed in place.
 """
 
 import json
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -99,7 +98,7 @@ class DynamoDb:
     def do_get_item(self, TableName: str, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:
         table = self.tables[TableName]
         item = self._visible(table, ConsistentRead).get(table.key(Key))
-        return {"Item": deepcopy(item)} if item else {}
+        return {"Item": item} if item else {}
 
     def do_batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
         ((name, wanted),) = RequestItems.items()
@@ -107,7 +106,7 @@ class DynamoDb:
         _valid(0 < len(keys) <= 100, "1 to 100 keys")
         _valid(len({table.key(key) for key in keys}) == len(keys), "Provided list of item keys contains duplicates")
         there = self._visible(table, wanted.get("ConsistentRead", False))
-        found = [deepcopy(there[table.key(key)]) for key in keys[:MOST_AT_ONCE] if table.key(key) in there]
+        found = [there[table.key(key)] for key in keys[:MOST_AT_ONCE] if table.key(key) in there]
         left = {name: {**wanted, "Keys": keys[MOST_AT_ONCE:]}} if keys[MOST_AT_ONCE:] else {}
         return {"Responses": {name: found}, "UnprocessedKeys": left}
 
@@ -135,7 +134,7 @@ class DynamoDb:
 
     def do_scan(self, TableName: str, ConsistentRead: bool = False, **paging: Any) -> dict[str, Any]:
         table = self.tables[TableName]
-        found = sorted(self._visible(table, ConsistentRead).values(), key=table.key)
+        found = sorted(self._visible(table, ConsistentRead).values(), key=lambda row: _place(row, table.keys, table))
         return self._page(table, table.keys, found, True, **paging)
 
     def get_paginator(self, operation: str) -> "_Paginator":
@@ -158,7 +157,7 @@ class DynamoDb:
             behind = (lambda place: place > start) if forward else (lambda place: place < start)
             found = [row for row in found if behind(_place(row, keys, table))]
         size = min(Limit or PAGE, PAGE)
-        some = deepcopy(found[:size])
+        some = found[:size]
         # As DynamoDB does: a page that is full says that more may follow, whether or not it does
         last = some[-1] if len(some) == size else None
         names = {name for name in (*table.keys, *keys) if name}
@@ -226,7 +225,7 @@ class DynamoDb:
         self._check(table, after)
         self._commit(name, key, before, after)
         shown = after if ReturnValues == "ALL_NEW" else before if ReturnValues == "ALL_OLD" else None
-        return {"Attributes": deepcopy(shown)} if shown else {}
+        return {"Attributes": shown} if shown else {}
 
     @staticmethod
     def _check(table: Table, item: Item | None) -> None:
@@ -247,7 +246,7 @@ class DynamoDb:
         if after is None:
             table.items.pop(key, None)
         else:
-            table.items[key] = deepcopy(after)
+            table.items[key] = after
         self._on_write(name, before, after)
 
 

@@ -11,7 +11,7 @@ is waited for. Where the process dies, all of its threads do.
 import sys
 from collections.abc import Callable, Iterator
 from random import Random
-from threading import Semaphore, Thread
+from threading import Lock, Thread
 from typing import Any
 
 from ..fakes import Crash
@@ -40,6 +40,38 @@ class Turns:
         return Pool(self, workers or 4)
 
 
+class Turn:
+    """A turn that one thread waits for, and another one gives it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lock.acquire()
+        self.await_, self.give = self._lock.acquire, self._lock.release
+
+
+class Worker:
+    """A thread, used again and again: beginning one takes longer than most tasks do."""
+
+    idle: list["Worker"] = []
+
+    def __init__(self) -> None:
+        self._turn = Turn()
+        self._run: Callable[[Worker], None] = lambda worker: None
+        Thread(target=self._go_on, daemon=True).start()
+
+    @classmethod
+    def runs(cls, run: "Callable[[Worker], None]") -> None:
+        """Have a thread run `run`; it is to put the worker back among those that are idle."""
+        worker = cls.idle.pop() if cls.idle else cls()
+        worker._run = run
+        worker._turn.give()
+
+    def _go_on(self) -> None:
+        while True:
+            self._turn.await_()
+            self._run(self)
+
+
 class Task:
     """One call in a pool: what a future is."""
 
@@ -49,7 +81,7 @@ class Task:
         self._arguments = arguments
         self._value: Any = None
         self._error: BaseException | None = None
-        self.turn = Semaphore(0)
+        self.turn = Turn()
         self.began = self.ended = self.cancelled = False
 
     def done(self) -> bool:
@@ -69,10 +101,10 @@ class Task:
 
     def begin(self) -> None:
         self.began = True
-        Thread(target=self._run, daemon=True).start()
+        Worker.runs(self._run)
 
-    def _run(self) -> None:
-        self.turn.acquire()
+    def _run(self, worker: Worker) -> None:
+        self.turn.await_()
         try:
             self._pool.live()
             self._value = self._function(*self._arguments)
@@ -81,6 +113,7 @@ class Task:
             if not isinstance(error, Exception) and self._pool.dies is None:
                 self._pool.dies = error
         self.ended = True
+        Worker.idle.append(worker)
         self._pool.ended(self)
 
 
@@ -90,7 +123,7 @@ class Pool:
     def __init__(self, turns: Turns, workers: int) -> None:
         self._turns = turns
         self._workers = workers
-        self._owner = Semaphore(0)
+        self._owner = Turn()
         self._current: Task | None = None  # None: whoever made the pool
         self._waiting: list[Task] = []
         self._running: list[Task] = []
@@ -187,10 +220,10 @@ class Pool:
             return
         self._turns.taken += 1
         self._give(to)
-        (me.turn if me else self._owner).acquire()
+        (me.turn if me else self._owner).await_()
         if me is not None:
             self.live()
 
     def _give(self, to: Task | None) -> None:
         self._current = to
-        (to.turn if to else self._owner).release()
+        (to.turn if to else self._owner).give()
