@@ -33,6 +33,7 @@ from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage
 from chalicelib.domain.writes import (
     ForgetScan,
     ForgetTelemetry,
+    RefuseExtension,
     ScopeTelemetry,
     Unwritten,
     UpdateServer,
@@ -518,15 +519,17 @@ class FakeRefusals:
 
     def forget(self, refusal: Refusal) -> bool:
         key = refusal.target_scope, refusal.staging_source_server_arn
-        there = self.records.get(key)
-        if there is None or (there.reason, there.since, there.attempts) != (
-            refusal.reason,
-            refusal.since,
-            refusal.attempts,
-        ):
+        if key not in self.records or not self.is_still(refusal, key):
             return False
         del self.records[key]
         return True
+
+    def is_still(self, seen: Refusal | None, key: tuple[str, str]) -> bool:
+        """Return whether what is recorded is what was read."""
+        there = self.records.get(key)
+        if there is None or seen is None:
+            return there is seen
+        return (there.reason, there.since, there.attempts) == (seen.reason, seen.since, seen.attempts)
 
     def put(self, refusal: Refusal) -> None:
         self.records[refusal.target_scope, refusal.staging_source_server_arn] = stored(refusal)
@@ -628,6 +631,11 @@ class FakeWriter:
         """Return why DynamoDB would not take a write; empty where it does."""
         if isinstance(write, UpdateServer) and self._inventory.refuses(write):
             return "it is filed under another account"
+        if isinstance(write, RefuseExtension):
+            key = write.refusal.target_scope, write.refusal.staging_source_server_arn
+            return (
+                "" if self._refusals.is_still(write.seen, key) else "another refusal was recorded meanwhile, and stands"
+            )
         return (
             "Item size has exceeded the maximum allowed size" if stored_bytes(self._item(write)) > LARGEST_ITEM else ""
         )
@@ -637,6 +645,8 @@ class FakeWriter:
             return self._inventory.updated(write)
         if isinstance(write, ScopeTelemetry):
             return to_item(write)
+        if isinstance(write, RefuseExtension):
+            return write.refusal.item()
         return {} if isinstance(write, ForgetScan | ForgetTelemetry) else write.item()
 
     def _put(self, write: Write) -> None:
@@ -651,7 +661,7 @@ class FakeWriter:
         elif isinstance(write, ForgetTelemetry):
             self._telemetries.forget(write.scope)
         else:
-            self._refusals.put(write)
+            self._refusals.put(write.refusal if isinstance(write, RefuseExtension) else write)
 
 
 class FakeQueue:

@@ -9,11 +9,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ..domain.extension import Refusal
 from ..domain.leases import Lease
 from ..domain.regions import ScanRecord
 from ..domain.writes import (
     ForgetScan,
     ForgetTelemetry,
+    RefuseExtension,
     ScopeTelemetry,
     Unwritten,
     UpdateServer,
@@ -24,12 +26,15 @@ from ..errors import DrsActiveRegionsError, LeaseLost, RowChanged
 from . import dynamodb
 from .item_sizes import is_row, item_bytes, transactions
 from .pauses import pauses
+from .refusals_table import as_read
 from .telemetry_table import to_item
 from .work_state_table import WorkStateTable
 
 TRIES = 8
 IN_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 """Reasons for a cancelled transaction that may be gone a moment later."""
+ANOTHER_ACCOUNT = "it is filed under another account"
+RECORDED_MEANWHILE = "another refusal was recorded meanwhile, and stands"
 
 
 class FencedWrites:
@@ -45,7 +50,8 @@ class FencedWrites:
     def write(self, lease: Lease, writes: list[Write]) -> list[Unwritten]:
         """Carry out `writes` in order, in as few transactions as hold them; return the rows that cannot be written.
 
-        Such a row is left out (it is too large, say, or another account's); the others are written.
+        Such a row is left out (it is too large, say, another account's, or a refusal over which another was recorded);
+        the others are written.
 
         Raises:
             LeaseLost: where a newer epoch has begun; transactions before stand, and the newer epoch sees them.
@@ -65,11 +71,12 @@ class FencedWrites:
         except _Invalid as invalid:
             if not all(map(is_row, batch)):
                 raise DrsActiveRegionsError(f"{lease.work.key}: {invalid}") from invalid
-            culprits = invalid.places or ([0] if len(batch) == 1 else [])
+            culprits = invalid.reasons or ({0: str(invalid)} if len(batch) == 1 else {})
             if not culprits:
                 half = len(batch) // 2
                 return [*self._write_batch(lease, batch[:half]), *self._write_batch(lease, batch[half:])]
-            left_out = [Unwritten(batch[place], str(invalid)) for place in culprits]  # type: ignore[arg-type]  # rows
+            rows = [(batch[place], why) for place, why in culprits.items()]
+            left_out = [Unwritten(row, why) for row, why in rows]  # type: ignore[arg-type]
             rest = [write for place, write in enumerate(batch) if place not in culprits]
             return [*left_out, *(self._write_batch(lease, rest) if rest else [])]
         return []
@@ -87,7 +94,7 @@ class FencedWrites:
             dynamodb.client().transact_write_items(TransactItems=actions)
         except ClientError as error:
             if dynamodb.code(error) == "ValidationException":
-                raise _Invalid([], str(error)) from error
+                raise _Invalid({}, str(error)) from error
             if dynamodb.code(error) != "TransactionCanceledException":
                 raise
             reasons = error.response.get("CancellationReasons", [])
@@ -97,8 +104,12 @@ class FencedWrites:
             if "ConditionalCheckFailed" in codes:
                 raise _refused(actions, codes) from error
             if "ValidationError" in codes:
-                places = [place - 1 for place, one in enumerate(codes) if one == "ValidationError"]
-                raise _Invalid(places, str(reasons[places[0] + 1].get("Message"))) from error
+                told = {
+                    place - 1: str(reason.get("Message"))
+                    for place, reason in enumerate(reasons)
+                    if reason.get("Code") == "ValidationError"
+                }
+                raise _Invalid(told, "; ".join(sorted(set(told.values())))) from error
             if IN_PASSING.intersection(codes):
                 return False
             raise
@@ -120,6 +131,11 @@ class FencedWrites:
             return _delete(self._scans, {"region": write.scope.region, "accountId": write.scope.account_id})
         if isinstance(write, ForgetTelemetry):
             return _delete(self._telemetry, {"scope": write.scope.key})
+        return self._refusal(write)
+
+    def _refusal(self, write: Refusal | RefuseExtension) -> dict[str, Any]:
+        if isinstance(write, RefuseExtension):
+            return _put(self._refusals, write.refusal.item(), as_read(write.seen))
         return _put(self._refusals, write.item())
 
     def _server(self, update: UpdateServer) -> dict[str, Any]:
@@ -152,25 +168,28 @@ class FencedWrites:
 
 
 class _Invalid(Exception):
-    """A transaction holds what DynamoDB does not take: at `places` among the writes, where it says so."""
+    """A transaction holds what DynamoDB does not take: why, by place among the writes, where it says so."""
 
-    def __init__(self, places: list[int], message: str) -> None:
+    def __init__(self, reasons: dict[int, str], message: str) -> None:
         super().__init__(message)
-        self.places = places
+        self.reasons = reasons
 
 
 def _refused(actions: list[dict[str, Any]], codes: list[str | None]) -> Exception:
-    """Return why conditions of rows' updates did not hold: a row changed, or rows are another account's."""
-    places = [place for place, one in enumerate(codes) if one == "ConditionalCheckFailed"]
-    for place in places:
-        update = actions[place]["Update"]
-        if ":seen" in update["ExpressionAttributeValues"]:
+    """Return why conditions of rows did not hold: one changed, or they are another account's, or recorded anew."""
+    reasons = {}
+    for place, code in enumerate(codes):
+        update = actions[place].get("Update", {})
+        if code != "ConditionalCheckFailed":
+            continue
+        if ":seen" in update.get("ExpressionAttributeValues", {}):
             return RowChanged(f"{dynamodb.unmarshal(update['Key'])} is not what it was when it was read")
-    return _Invalid([place - 1 for place in places], "it is filed under another account")
+        reasons[place - 1] = ANOTHER_ACCOUNT if update else RECORDED_MEANWHILE
+    return _Invalid(reasons, "; ".join(sorted(set(reasons.values()))))
 
 
-def _put(table: str, item: dict[str, Any]) -> dict[str, Any]:
-    return {"Put": {"TableName": table, "Item": dynamodb.marshal(item)}}
+def _put(table: str, item: dict[str, Any], condition: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"Put": {"TableName": table, "Item": dynamodb.marshal(item), **(condition or {})}}
 
 
 def _delete(table: str, key: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ DynamoDB: an item holds 400 KB, a transaction 100 actions and 4 MB (developer gu
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..domain.extension import Refusal
-from ..domain.writes import UpdateServer, Write
+from ..domain.writes import Row, Write
 
 ACTIONS_PER_TRANSACTION = 99  # DynamoDB: 100, one of which is the check of the epoch
 BYTES_PER_TRANSACTION = 2_000_000  # DynamoDB: 4 MB of whole items, and an update writes a part of one
@@ -20,7 +19,7 @@ def item_bytes(typed: dict[str, Any]) -> int:
 
 def is_row(write: Write) -> bool:
     """Return whether a write stands for itself: where it cannot be made, the others can."""
-    return isinstance(write, UpdateServer | Refusal)
+    return isinstance(write, Row)
 
 
 def transactions(writes: Iterable[tuple[Write, int]]) -> Iterator[list[Write]]:

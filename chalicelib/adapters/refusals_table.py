@@ -1,6 +1,7 @@
 """The table `staging-refusals`: what is not to be extended now, and why."""
 
 from functools import partial
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -31,19 +32,29 @@ class RefusalsTable:
 
         Safe to repeat. A removal on purpose that a scan recorded since then stays.
         """
-        names = {"#reason": "reason", "#since": "since", "#attempts": "attempts"}
         item = refusal.item()
         try:
             dynamodb.write(
                 "delete_item",
                 TableName=self._table,
                 Key=dynamodb.marshal({name: item[name] for name in ("targetScope", "stagingSourceServerArn")}),
-                ConditionExpression="#reason = :reason AND #since = :since AND #attempts = :attempts",
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=dynamodb.marshal({f":{name}": item[name] for name in names.values()}),
+                **as_read(refusal),
             )
         except ClientError as error:
             if dynamodb.code(error) == "ConditionalCheckFailedException":
                 return False
             raise
         return True
+
+
+def as_read(refusal: Refusal | None) -> dict[str, Any]:
+    """Return the condition that what is recorded is `refusal` still; None: that nothing is."""
+    if refusal is None:
+        return {"ConditionExpression": "attribute_not_exists(targetScope)"}
+    item = refusal.item()
+    names = {"#reason": "reason", "#since": "since", "#attempts": "attempts"}
+    return {
+        "ConditionExpression": "#reason = :reason AND #since = :since AND #attempts = :attempts",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": dynamodb.marshal({f":{name}": item[name] for name in names.values()}),
+    }

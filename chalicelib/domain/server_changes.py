@@ -193,9 +193,7 @@ def version(lease: Lease, previous: ScanRecord | None, name: str, changed: bool,
 
 def not_stored(unwritten: Unwritten) -> Problem:
     """Return the problem of a row that could not be written."""
-    write = unwritten.write
-    subject = write.source_server_id if isinstance(write, UpdateServer) else write.staging_source_server_arn
-    return Problem(subject=subject, code="NOT_STORED", message=unwritten.reason)
+    return Problem(subject=unwritten.subject, code="NOT_STORED", message=unwritten.reason)
 
 
 def to_be_written_again(

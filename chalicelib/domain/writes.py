@@ -31,6 +31,16 @@ class ScopeTelemetry(NamedTuple):
     servers: dict[str, Telemetry]
 
 
+class RefuseExtension(NamedTuple):
+    """Record a refusal over the one that its run has read: `seen`, None where there was none.
+
+    Where another is recorded by then (a removal on purpose, say), that one stands.
+    """
+
+    refusal: Refusal
+    seen: Refusal | None
+
+
 class ForgetScan(NamedTuple):
     """Take a scope's scan record away: its account is being removed."""
 
@@ -53,11 +63,23 @@ def stored_values(update: UpdateServer) -> dict[str, Any]:
     return {name: None if name in INDEX_KEYS and value == "" else value for name, value in given.items()}
 
 
-Write = UpdateServer | ScopeTelemetry | ScanRecord | Refusal | ForgetScan | ForgetTelemetry
+Row = UpdateServer | Refusal | RefuseExtension
+"""A write that stands for itself: where it cannot be made, the others can."""
+Write = Row | ScopeTelemetry | ScanRecord | ForgetScan | ForgetTelemetry
 
 
 class Unwritten(NamedTuple):
     """A row that could not be written, and why; the others of its call were."""
 
-    write: UpdateServer | Refusal
+    write: Row
     reason: str
+
+    @property
+    def subject(self) -> str:
+        """The server that the row is of: its ID, or the ARN of a staging server."""
+        match self.write:
+            case UpdateServer():
+                return self.write.source_server_id
+            case RefuseExtension():
+                return self.write.refusal.staging_source_server_arn
+        return self.write.staging_source_server_arn

@@ -24,8 +24,10 @@ from ..domain.leases import Lease, Outcome, Taken, due_again, failures_after
 from ..domain.regions import ScopeState
 from ..domain.results import Problem, WorkResult
 from ..domain.scopes import Scope
+from ..domain.server_changes import not_stored
 from ..domain.servers import ServerRow, Telemetry
 from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage
+from ..domain.writes import RefuseExtension
 from ..errors import ServiceError
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
@@ -133,8 +135,9 @@ class StagingSync:
         survey = self._survey(lease, memberships)
         errors = extension_errors(survey, self._rows(lease, survey.broken()))
         if not survey.candidates():
-            self._record(lease, survey, errors)
-            result = self._result(lease, mark, survey.counts(), map(problem, errors), survey=survey)
+            unrecorded = self._record(lease, survey, errors)
+            problems = [*map(problem, errors), *unrecorded]
+            result = self._result(lease, mark, survey.counts(), problems, survey=survey)
             return self._outcome(taken, result)
         choice = self._choose(taken, target, survey)
         if lease.work.dry_run:
@@ -235,26 +238,36 @@ class StagingSync:
         made = [attempt.arn for attempt in attempts if attempt.error is None]
         failed = [*choice.unanswered, *(attempt for attempt in attempts if attempt.error is not None)]
         refused = [*broken, *choice.put_off, *refusals_of(survey, failed)]
-        self._record(lease, survey, refused, made)
+        unrecorded = self._record(lease, survey, refused, made)
         if made or choice.unlisted:
             self._want_inventory(scope)
         told = {"left": choice.left, "extended": len(made), "refused": len(refused), "failed": len(failed)}
         named = {attempt.arn for attempt in failed}
         others = [problem(refusal) for refusal in refused if refusal.staging_source_server_arn not in named]
         problems = [*(attempt.problem() for attempt in failed), *others, *map(unlisted, choice.unlisted)]
+        problems += unrecorded
         errors = [*choice.denied, *(attempt.error for attempt in failed if attempt.error)]
         state = state_after(errors, len(made))
         result = self._result(lease, mark, {**survey.counts(), **told}, problems, survey=survey, state=state)
         return self._outcome(taken, result, errors, unfinished=goes_on(errors, len(made), message))
 
-    def _record(self, lease: Lease, survey: Survey, refused: Iterable[Refusal], made: Iterable[str] = ()) -> None:
-        """Remember what was refused, and forget the refusals of what is extended."""
+    def _record(
+        self, lease: Lease, survey: Survey, refused: Iterable[Refusal], made: Iterable[str] = ()
+    ) -> list[Problem]:
+        """Remember what was refused, and forget the refusals of what is extended; return what could not be recorded.
+
+        What a scan recorded since the survey stands: it may be that an extension was removed on purpose.
+        """
         if lease.work.dry_run:
-            return
-        self._writer.write(lease, list(refused))
+            return []
+        recorded = survey.recorded
+        unwritten = self._writer.write(
+            lease, [RefuseExtension(one, recorded.get(one.staging_source_server_arn)) for one in refused]
+        )
         settled = [survey.recorded[arn] for arn in made if arn in survey.recorded]
         for refusal in (*survey.outdated(), *settled):
             self._refusals.forget(refusal)
+        return [not_stored(one) for one in unwritten]
 
     def _want_inventory(self, target: Scope) -> None:
         """Have the target scope scanned, so that its extensions appear and get their tags."""

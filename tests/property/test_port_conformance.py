@@ -25,7 +25,7 @@ from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import InventoryIndex, Partition, Telemetry
 from chalicelib.domain.work import WorkId, WorkKind
-from chalicelib.domain.writes import ForgetScan, ForgetTelemetry, ScopeTelemetry, UpdateServer
+from chalicelib.domain.writes import ForgetScan, ForgetTelemetry, RefuseExtension, ScopeTelemetry, UpdateServer
 
 from ..chaos.sqs import MOST_RECEIVES, VISIBILITY_SECONDS, InMemoryDeadLetters, InMemoryWorkQueue
 from ..factories import (
@@ -187,6 +187,7 @@ one_write = (
     | st.tuples(st.just("part"), few, st.builds(lambda some, end: {**some, **end}, values, burial))
     | st.tuples(st.just("seen"), few, st.sampled_from(["one", "two"]))
     | st.tuples(st.sampled_from(["scan", "telemetry", "refusal", "forget scan", "forget telemetry"]), few, few)
+    | st.tuples(st.just("refuse over refusal"), few, st.tuples(few, st.none() | few))
 )
 steps_of_writes = st.lists(
     st.tuples(st.just("write"), few, st.lists(one_write, max_size=4, unique_by=lambda write: (write[0][-4:], write[1])))
@@ -247,6 +248,11 @@ class Writes:
             arn = arn_of(f"s-{place}", self.scopes[1].account_id)
             reason = list(RefusalReason)[value]
             return refusal(arn, scope, reason=reason, next_try_at=NOW + timedelta(hours=1) if value else None)
+        if name == "refuse over refusal":
+            arn, reasons = arn_of(f"s-{place}", self.scopes[1].account_id), list(RefusalReason)
+            new, seen = value
+            before = None if seen is None else refusal(arn, scope, reason=reasons[seen])
+            return RefuseExtension(refusal(arn, scope, reason=reasons[new]), before)
         return ForgetScan(scope) if name == "forget scan" else ForgetTelemetry(scope)
 
     @staticmethod
@@ -254,8 +260,9 @@ class Writes:
         """Return `writes` with one for each item: a transaction takes no two."""
         items: dict[Any, Any] = {}
         for write in writes:
-            kind = type(write).__name__.removeprefix("Forget").removeprefix("Scope").removesuffix("Record")
-            which = getattr(write, "source_server_id", None) or getattr(write, "staging_source_server_arn", None)
+            row = getattr(write, "refusal", write)
+            kind = type(row).__name__.removeprefix("Forget").removeprefix("Scope").removesuffix("Record")
+            which = getattr(row, "source_server_id", None) or getattr(row, "staging_source_server_arn", None)
             items.setdefault((kind, which), write)
         return list(items.values())
 

@@ -13,7 +13,7 @@ from chalicelib.domain.results import Problem
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import InventoryIndex, Partition, Position, Telemetry
 from chalicelib.domain.work import WorkKind
-from chalicelib.domain.writes import ForgetScan, ForgetTelemetry, UpdateServer
+from chalicelib.domain.writes import ForgetScan, ForgetTelemetry, RefuseExtension, UpdateServer
 from chalicelib.errors import AlreadyExists, DrsActiveRegionsError, InvalidRequest, LeaseLost, NotFound, RowChanged
 
 from ..factories import (
@@ -495,6 +495,24 @@ class TestFencedWrites:
         assert not ports.refusals.forget(other.model_copy(update={"since": since}))
         assert ports.refusals.of_target(SCOPE) == {other.staging_source_server_arn: other}
         assert ports.refusals.of_target(Scope(TARGET, SECOND)) == {}
+
+    def test_a_refusal_is_recorded_over_the_one_that_its_run_has_read_and_no_other(self, ports):
+        lease, read = ports.leased(work(WorkKind.STAGING)), refusal()
+        again = read.model_copy(update={"attempts": 2})
+        assert ports.writer.write(lease, [RefuseExtension(read, None)]) == []
+        assert ports.writer.write(lease, [RefuseExtension(again, read)]) == []
+        removed, other = refusal(reason=RefusalReason.REMOVED), refusal(arn_of("s-2", STAGING))
+        ports.writer.write(ports.leased(), [removed])
+        for seen in (None, read, again):
+            late = RefuseExtension(again, seen)
+            (unwritten,) = ports.writer.write(lease, [late, RefuseExtension(other, None)])
+            assert (unwritten.write, "meanwhile" in unwritten.reason) == (late, True)
+            found = ports.refusals.of_target(SCOPE)
+            assert found[removed.staging_source_server_arn] == removed
+            assert found[other.staging_source_server_arn] == other
+            ports.refusals.forget(other)
+        assert ports.writer.write(lease, [RefuseExtension(again, removed)]) == []
+        assert ports.refusals.of_target(SCOPE) == {again.staging_source_server_arn: again}
 
     def test_what_is_known_of_a_scope_can_be_forgotten(self, ports):
         lease = ports.leased()

@@ -5,7 +5,7 @@ import pytest
 from chalicelib.domain.extension import RefusalReason
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkKind
-from chalicelib.errors import ServiceError
+from chalicelib.errors import Refused, ServiceError
 
 from ..factories import OTHER, REGION, SCOPE, STAGING, TARGET, arn_of, membership, wire_server
 from ..fakes import World
@@ -117,6 +117,29 @@ class TestChangesMeanwhile:
         world.refusals.forget = meanwhile
         sync(world)
         assert world.refusals.of_target(SCOPE)[original].reason is RefusalReason.REMOVED
+        world.clock.advance(90_000)
+        sync(world)
+        assert world.drs.extensions(SCOPE) == {}
+
+    def test_what_drs_refuses_does_not_stand_in_for_a_removal_on_purpose_meanwhile(self):
+        """Somebody extends the server and takes it back while the run asks; the run was refused, and says so last."""
+        world = a_world(1)
+        world.drs.add(wire_server("s-own"))
+        original, extend = arn_of("s-000", STAGING), world.drs.extend
+
+        def meanwhile(target, region, arn):
+            world.drs.extend = extend
+            world.scan()
+            by_hand = extend(target, region, arn)
+            world.scan()
+            world.drs.remove(arn_of(by_hand))
+            world.scan()
+            raise Refused("it is being extended", "ValidationException")
+
+        world.drs.extend = meanwhile
+        told = sync(world).result
+        assert world.refusals.of_target(SCOPE)[original].reason is RefusalReason.REMOVED
+        assert (original, "NOT_STORED") in {(problem.subject, problem.code) for problem in told.problems}
         world.clock.advance(90_000)
         sync(world)
         assert world.drs.extensions(SCOPE) == {}
