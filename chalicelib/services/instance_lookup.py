@@ -1,14 +1,19 @@
-"""EC2 beside DRS: the instances of a scan's servers are looked up while its further pages are fetched."""
+"""EC2 beside DRS: the instances of a scan's servers are looked up while its further pages are fetched.
 
+An answer that cannot be read is asked for again by halves, down to the instance that spoils it.
+"""
+
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Self
 
 from ..domain.servers import DrsFacts
-from ..errors import ServiceError
+from ..errors import ServiceError, UnreadableAnswer
 
 AT_ONCE = 4
 INSTANCES_PER_LOOK_UP = 200  # EC2: values per filter; so that looking up early costs no further call
+MOST_UNREADABLE = 6  # halves and quarters of a look-up: where none of them can be read, no single instance is at fault
 
 Origin = tuple[str, str]
 """The account and region that a machine runs in."""
@@ -42,7 +47,7 @@ class InstanceLookup:
         self._ask = ask
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._waiting: dict[Origin, dict[str, str]] = {}
-        self._asked: list[Future[LookupResult]] = []
+        self._asked: list[Future[list[LookupResult]]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -62,20 +67,81 @@ class InstanceLookup:
         done = [future for future in self._asked if future.done()]
         self._asked = [future for future in self._asked if future not in done]
         for future in done:
-            yield future.result()
+            yield from future.result()
 
     def finish(self) -> Iterator[LookupResult]:
         """Look up what is left, and yield the answers that were not yielded yet."""
         for origin in list(self._waiting):
             self._send(origin)
         while self._asked:
-            yield self._asked.pop(0).result()
+            yield from self._asked.pop(0).result()
 
     def _send(self, origin: Origin) -> None:
         self._asked.append(self._pool.submit(self._look_up, origin, self._waiting.pop(origin)))
 
-    def _look_up(self, origin: Origin, servers: dict[str, str]) -> LookupResult:
-        return LookupResult(origin, servers, self._ask(origin, list(servers.values())))
+    def _look_up(self, origin: Origin, servers: dict[str, str]) -> list[LookupResult]:
+        """Return the answer to one look-up; several, where one could not be read."""
+        instance_ids = list(dict.fromkeys(servers.values()))
+        answer = self._ask(origin, instance_ids)
+        if not isinstance(answer, UnreadableAnswer):
+            return [LookupResult(origin, servers, answer)]
+        parts = _Halves(lambda some: self._ask(origin, some)).answers(instance_ids, answer)
+        return [
+            LookupResult(origin, {server: name for server, name in servers.items() if name in some}, said)
+            for some, said in parts
+        ]
+
+
+class _Halves:
+    """Asks for the halves of what has no readable answer, down to the single instances that are at fault.
+
+    One such instance costs two calls for each halving. There are no more than these, however many there are: what is
+    not found with them is left without an answer. What refuses or slows us down is not asked any further.
+
+    Args:
+        ask: returns what there is to say of some instances, or why there is nothing.
+    """
+
+    def __init__(self, ask: Callable[[list[str]], Instances | ServiceError]) -> None:
+        self._ask = ask
+        self._calls = 0
+        self._readable = False
+        self._stopped: ServiceError | None = None
+
+    def answers(
+        self, instance_ids: list[str], error: ServiceError
+    ) -> Iterator[tuple[list[str], Instances | ServiceError]]:
+        """Yield the answers for `instance_ids`, which had none but `error`, in parts."""
+        most = 2 * (len(instance_ids) - 1).bit_length()
+        waiting = deque([(instance_ids, error)])
+        while waiting:
+            some, error = waiting.popleft()
+            if len(some) == 1:
+                yield some, {some[0]: error}
+            elif self._stopped or self._calls + 2 > most or self._hopeless:
+                yield some, self._stopped or error
+            else:
+                for half in (some[: len(some) // 2], some[len(some) // 2 :]):
+                    said = self._said(half)
+                    if isinstance(said, UnreadableAnswer):
+                        waiting.append((half, said))
+                    else:
+                        yield half, said
+
+    @property
+    def _hopeless(self) -> bool:
+        return not self._readable and self._calls >= MOST_UNREADABLE
+
+    def _said(self, half: list[str]) -> Instances | ServiceError:
+        if self._stopped:
+            return self._stopped
+        self._calls += 1
+        said = self._ask(half)
+        if not isinstance(said, ServiceError):
+            self._readable = True
+        elif not isinstance(said, UnreadableAnswer):
+            self._stopped = said
+        return said
 
 
 def origin_of(drs: DrsFacts) -> Origin | None:

@@ -12,6 +12,7 @@ from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import InstanceState
 from chalicelib.domain.work import WorkKind
+from chalicelib.errors import UnreadableAnswer
 
 from ..factories import OTHER, REGION, SCOPE, SOURCE, TARGET, arn_of, instance, wire_server
 from ..fakes import Crash, World
@@ -150,6 +151,23 @@ class TestUnreadable:
             InstanceState.FOUND,
             ["UNREADABLE"],
         )
+
+    def test_an_instance_that_spoils_the_whole_answer_is_left_as_it_was_known_and_no_other_is(self, world):
+        world.drs.add(wire_server("s-3", instance="i-3", origin=HERE))
+        world.scan()
+        for name in ("i-1", "i-3"):
+            world.ec2.add(*HERE, instance(name, tags={"env": "test"}))
+        instances = world.ec2.instances
+
+        def spoilt(account, region, names):
+            if "i-1" in names:
+                raise UnreadableAnswer("EC2: invalid XML", "ResponseParserError")
+            return instances(account, region, names)
+
+        world.ec2.instances = spoilt
+        told = world.scan().result
+        assert [world.inventory.row(name).source_tags["env"] for name in ("s-1", "s-3")] == ["prod", "test"]
+        assert [(problem.subject, problem.code) for problem in told.problems] == [("i-1", "ResponseParserError")]
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())

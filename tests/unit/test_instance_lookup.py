@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.errors import Throttled
+from chalicelib.errors import AccessDenied, Throttled, UnreadableAnswer
 from chalicelib.services.instance_lookup import INSTANCES_PER_LOOK_UP, InstanceLookup
 
 from ..factories import SOURCE, TARGET
@@ -74,6 +74,81 @@ def test_a_look_up_that_fails_says_which_servers_it_was_for():
     assert "s-0" in first.servers
     assert second.servers == {"s-200": "i-200"}
     assert second.instances == {"i-200": b"i-200"}
+
+
+class Garbled:
+    """An EC2 whose answers cannot be read where a poisoned instance is in them."""
+
+    def __init__(self, *poisoned, then=None):
+        self.asked, self.poisoned, self.then = [], set(poisoned), then
+
+    def __call__(self, origin, instances):
+        self.asked.append(instances)
+        if self.then and len(self.asked) > 1:
+            return self.then
+        if self.poisoned & set(instances):
+            return UnreadableAnswer("not XML", "ResponseParserError")
+        return {name: name.encode() for name in instances}
+
+
+def looked_up(ask, count):
+    """What is said of each of so many instances, and the answers."""
+    with InstanceLookup(ask) as look_ups:
+        add(look_ups, range(count))
+        answers = list(look_ups.finish())
+    said = {}
+    for answer in answers:
+        for name in answer.servers.values():
+            whole = isinstance(answer.instances, Exception)
+            said[name] = answer.instances if whole else answer.instances.get(name)
+    return said, answers
+
+
+@pytest.mark.parametrize("place", [0, 99, 199])
+def test_an_instance_that_spoils_the_answer_is_the_only_one_that_is_lost(place):
+    ec2 = Garbled(f"i-{place}")
+    said, answers = looked_up(ec2, 200)
+    lost = {name for name, what in said.items() if not isinstance(what, bytes)}
+    assert (len(said), lost) == (200, {f"i-{place}"})
+    assert isinstance(said[f"i-{place}"], UnreadableAnswer)
+    assert not any(isinstance(answer.instances, Exception) for answer in answers)  # a problem of the instance only
+    assert len(ec2.asked) <= 1 + 2 * 8
+
+
+@given(st.integers(1, INSTANCES_PER_LOOK_UP), st.data())
+def test_however_many_spoil_it_every_instance_is_answered_for_and_calls_are_bounded(count, data):
+    poisoned = data.draw(st.sets(st.integers(0, count - 1).map("i-{}".format)))
+    ec2 = Garbled(*poisoned)
+    said, answers = looked_up(ec2, count)
+    assert sorted(said) == sorted(f"i-{number}" for number in range(count))
+    assert sum(len(answer.servers) for answer in answers) == count
+    assert all(isinstance(said[name], UnreadableAnswer) for name in poisoned)
+    assert len(ec2.asked) <= 1 + 2 * (count - 1).bit_length()
+    if len(poisoned) <= 1:
+        assert {name for name in said if not isinstance(said[name], bytes)} == poisoned
+
+
+def test_a_service_that_says_nothing_readable_is_soon_left_alone():
+    ec2 = Garbled(*(f"i-{number}" for number in range(200)))
+    _, answers = looked_up(ec2, 200)
+    assert len(ec2.asked) <= 7
+    assert all(isinstance(answer.instances, UnreadableAnswer) for answer in answers)
+
+
+@pytest.mark.parametrize("error", [Throttled("slow down", "RequestLimitExceeded"), AccessDenied("no", "AccessDenied")])
+def test_a_service_that_refuses_or_slows_us_down_is_not_asked_for_halves(error):
+    ec2 = Garbled("i-3", then=error)
+    said, _ = looked_up(ec2, 200)
+    assert len(ec2.asked) == 2
+    assert set(said.values()) == {error}
+
+    def refuses(origin, instances):
+        asked.append(instances)
+        return error
+
+    asked = []
+    _, answers = looked_up(refuses, 200)
+    assert (len(asked), [answer.instances for answer in answers]) == (1, [error])
 
 
 def test_of_a_scan_that_failed_nothing_more_is_asked():
