@@ -18,6 +18,7 @@ from .servers import DISCONNECTED, EXTENDED, TERMINATING, DrsFacts, Ec2Facts, In
 from .topology import Topology, first_seen, merge
 from .writes import ScopeTelemetry, Unwritten, UpdateServer, Write
 
+NOT_STORED = "NOT_STORED"
 UNFINISHED = -1  # epoch of telemetry that no scan has finished
 
 
@@ -193,7 +194,7 @@ def version(lease: Lease, previous: ScanRecord | None, name: str, changed: bool,
 
 def not_stored(unwritten: Unwritten) -> Problem:
     """Return the problem of a row that could not be written."""
-    return Problem(subject=unwritten.subject, code="NOT_STORED", message=unwritten.reason)
+    return Problem(subject=unwritten.subject, code=NOT_STORED, message=unwritten.reason)
 
 
 def to_be_written_again(

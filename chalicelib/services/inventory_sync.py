@@ -119,7 +119,7 @@ class InventorySync:
             calls=self._calls.since(mark),
             counts=counts,
             failures=record.failures,
-        ).reporting(problems)
+        ).reporting([*problems, *captured.problems])
         goes_on = captured.more and message.continued < MOST_FURTHER_MESSAGES
         return Outcome(_joined(result, taken, message), due, probe, unfinished=unfinished, goes_on=goes_on)
 

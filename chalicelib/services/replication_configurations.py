@@ -3,7 +3,7 @@
 A scan writes its rows and its record first: at 20 calls a second, asking for those of 3,000 servers takes minutes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Lock
@@ -13,7 +13,8 @@ from ..domain.accounts import Account
 from ..domain.difference import still_open
 from ..domain.leases import Lease
 from ..domain.records import iso
-from ..domain.server_changes import originals, topology_known
+from ..domain.results import Problem
+from ..domain.server_changes import not_stored, originals, topology_known
 from ..domain.servers import ServerRow
 from ..domain.writes import ScopeTelemetry, UpdateServer
 from ..errors import AccessDenied, ServiceError, Throttled
@@ -24,10 +25,14 @@ MOST_DENIALS = 4  # in a row, from the first call on: then it is the role that l
 
 
 class Captured(NamedTuple):
-    """What came of asking: how many configurations are known now, and whether more are to be had at once."""
+    """What came of asking: how many configurations are known now, and whether more are to be had at once.
+
+    `problems`: those that could not be written.
+    """
 
     learnt: int
     more: bool
+    problems: Sequence[Problem] = ()
 
 
 class ReplicationConfigurations:
@@ -60,15 +65,16 @@ class ReplicationConfigurations:
         now = datetime.fromtimestamp(self._clock(), UTC)
         found = {name: answer for name, answer in answers.items() if answer is not None}
         updates = [_update(lease, mine[name], configuration, now) for name, configuration in found.items()]
-        refused = [one.write for one in self._writer.write(lease, [*updates])]
-        unwritten = {write.source_server_id for write in refused if isinstance(write, UpdateServer)}
+        refused = self._writer.write(lease, [*updates])
+        unwritten = {one.subject for one in refused}
         learnt = [name for name in (*found, *known) if name not in unwritten]
         if learnt:
             for name in learnt:
                 entries[name] = entries[name]._replace(topology_complete=True)
             self._writer.write(lease, [scan])
         left = len(lacking) > len(chosen) or call.out_of_time
-        return Captured(len(learnt), more=bool(learnt) and left and not call.refused)
+        more = bool(learnt) and left and not call.refused
+        return Captured(len(learnt), more, [not_stored(one) for one in refused])
 
 
 class _Call:

@@ -8,7 +8,7 @@ that a worker that dies between DRS and the inventory leaves no tag without an o
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..domain import circuit, tags
 from ..domain.accounts import Account
@@ -18,13 +18,13 @@ from ..domain.records import iso
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.results import Problem, WorkResult
 from ..domain.scopes import Scope
-from ..domain.server_changes import not_stored
+from ..domain.server_changes import NOT_STORED, not_stored
 from ..domain.servers import ServerRow, content_hash
 from ..domain.tag_ownership import Effect, Written, intent
 from ..domain.tag_plan import ServerTags, plan_tags, written_of
 from ..domain.texts import fitting, json_bytes
 from ..domain.work import Cadence, WorkMessage
-from ..domain.writes import UpdateServer, Write
+from ..domain.writes import Unwritten, UpdateServer, Write
 from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, RowChanged, ServiceError, Throttled
 from .active_region_filter import ActiveRegionFilter
 from .answers import goes_on, not_tried, state_after, wait_asked_for
@@ -35,6 +35,23 @@ SERVERS_AT_ONCE = 50  # one write-ahead note for so many
 INTENT_BYTES = 100_000  # of that note: keys of 50 servers take up to 1.3 MB, and an item holds 400 KB
 CALLS_AT_ONCE = 8
 WITHOUT_EFFECT = (AccessDenied, Throttled, NotOptedIn, OutOfTime, Refused, ResourceNotFound)  # the call did nothing
+
+Notes = dict[str, dict[str, str]]
+"""What is about to be written, or may have been: digests of tags' values, by server and key."""
+
+
+class Recorded(NamedTuple):
+    """What failed of a batch, server by server, and whose tags could not be written down in their rows."""
+
+    errors: list[ServiceError | None]
+    unwritten: list[Unwritten]
+
+
+class Applied(NamedTuple):
+    """What failed of a plan, and what besides could not be written down."""
+
+    failures: list[tuple[ServerRow, ServiceError]]
+    unrecorded: list[Problem]
 
 
 class TagSync:
@@ -105,13 +122,15 @@ class TagSync:
             counts = {**plan.counts(), "would_tag": len(changes)}
             result = self._result(lease, ScopeState.AVAILABLE, mark, counts, plan.problems, changes=changes)
             return Outcome(result, None)
-        self._keep_intent(taken, rows, scan)
-        failures = self._apply(taken, account, plan.open, scan)
+        lost = self._keep_intent(taken, rows, scan)
+        kept = {one.subject: taken.intent[one.subject] for one in lost}
+        failures, unrecorded = self._apply(taken, account, plan.open, scan, kept)
+        unrecorded += [_unrecorded(one, kept[one.subject]) for one in lost if one.subject not in _subjects(failures)]
         counts = {**plan.counts(), "tagged": len(plan.open) - len(failures), "failed": len(failures)}
         errors = [error for _, error in failures]
         state = state_after(errors, counts["tagged"])
-        version = None if failures else scan.tags_version
-        problems = [*(_problem(row, error) for row, error in failures), *plan.problems]
+        version = None if failures or unrecorded else scan.tags_version
+        problems = [*(_problem(row, error) for row, error in failures), *unrecorded, *plan.problems]
         result = self._result(lease, state, mark, counts, problems, tags_version=version)
         result = result.model_copy(update={"failures": failures_after(state, taken.result)})
         due = self._due(lease, result, wait_asked_for(errors))
@@ -124,36 +143,50 @@ class TagSync:
         rows = self._inventory.read((server, scope.region) for server in servers)
         return sorted((row for row in rows.values() if row.living), key=lambda row: row.source_server_id)
 
-    def _keep_intent(self, taken: Taken, rows: list[ServerRow], scan: ScanRecord) -> None:
-        """Write into the rows what a run that died was about to write, before its note is replaced by another."""
+    def _keep_intent(self, taken: Taken, rows: list[ServerRow], scan: ScanRecord) -> list[Unwritten]:
+        """Write into the rows what a run that died was about to write, before its note is replaced by another.
+
+        Returns the rows that cannot be written: their part of the note stays in the notes of this run.
+        """
         now = self._now()
         noted = [row for row in rows if row.source_server_id in taken.intent]
         writes: list[Write] = [
             _owned(row, written_of(row, taken.intent[row.source_server_id], scan.epoch), scan, now) for row in noted
         ]
-        self._writer.write(taken.lease, writes)
+        return self._writer.write(taken.lease, writes)
 
-    def _apply(
-        self, taken: Taken, account: Account, plans: list[ServerTags], scan: ScanRecord
-    ) -> list[tuple[ServerRow, ServiceError]]:
-        """Write the planned tags, first to DRS, then to the inventory; return what failed."""
+    def _apply(self, taken: Taken, account: Account, plans: list[ServerTags], scan: ScanRecord, kept: Notes) -> Applied:
+        """Write the planned tags, first to DRS, then to the inventory.
+
+        Args:
+            taken: the work.
+            account: whose DRS it is.
+            plans: what to write.
+            scan: the scan record that the plans were made by.
+            kept: of the note of a run that died, what could not be written into rows.
+        """
         lease = taken.lease
         patience = 1 if taken.result and circuit.is_open(taken.result.failures) else MOST_WITHOUT_ANSWER
         change = _Change(self._drs, account, lease.work.scope.region)
         calls = ChangeCalls(change, lambda: self._clock() > lease.stop_at, CALLS_AT_ONCE, patience)
         left = rotated(plans, lease.epoch if taken.result and taken.result.tags_version is None else 0)
         failures: list[tuple[ServerRow, ServiceError]] = []
+        unrecorded: list[Problem] = []
+        room = max(INTENT_BYTES - json_bytes(kept), INTENT_BYTES // 2)
         while left and calls.stopped is None:
-            batch = fitting(left, SERVERS_AT_ONCE, INTENT_BYTES, lambda plan: json_bytes(_intent([plan])))
+            batch = fitting(left, SERVERS_AT_ONCE, room, lambda plan: json_bytes(_intent([plan])))
             left = left[len(batch) :]
-            self._work_states.intend(lease, _intent(batch))
+            self._work_states.intend(lease, _joined(kept, _intent(batch)))
             errors = calls.map(batch)
-            errors = self._record(lease, batch, change, errors, scan)
-            failures += [(plan.row, error) for plan, error in zip(batch, errors, strict=True) if error is not None]
+            recorded = self._record(lease, batch, change, errors, scan)
+            ended = list(zip(batch, recorded.errors, strict=True))
+            failures += [(plan.row, error) for plan, error in ended if error is not None]
+            met = {plan.row.source_server_id for plan, error in zip(batch, errors, strict=True) if error is not None}
+            unrecorded += [not_stored(one) for one in recorded.unwritten if one.subject in met]
         if plans:
-            self._work_states.intend(lease, {})  # what became of it is in the rows: nothing is left in doubt
+            self._work_states.intend(lease, kept)  # what became of the rest is in the rows, or reported
         why = calls.stopped
-        return failures + [(plan.row, not_tried(str(why))) for plan in left]
+        return Applied(failures + [(plan.row, not_tried(str(why))) for plan in left], unrecorded)
 
     def _record(
         self,
@@ -162,7 +195,7 @@ class TagSync:
         change: "_Change",
         errors: list[ServiceError | None],
         scan: ScanRecord,
-    ) -> list[ServiceError | None]:
+    ) -> Recorded:
         """Write down the tags that were written, and ownership where they may have been; return what failed now.
 
         Where a scan has written a row meanwhile, what it says stands and only ownership is written: that scan, or the
@@ -184,7 +217,8 @@ class TagSync:
             unwritten = self._writer.write(lease, owned)
         missing = {problem.subject: problem for problem in map(not_stored, unwritten)}
         ended = zip(plans, errors, strict=True)
-        return [error or _not_stored(missing.get(plan.row.source_server_id)) for plan, error in ended]
+        now_failed = [error or _not_stored(missing.get(plan.row.source_server_id)) for plan, error in ended]
+        return Recorded(now_failed, unwritten)
 
     def _result(
         self,
@@ -259,7 +293,22 @@ def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:
     return not message.dry_run and not taken.intent and last is not None and last.tags_version == scan.tags_version
 
 
-def _intent(plans: Iterable[ServerTags]) -> dict[str, dict[str, str]]:
+def _joined(kept: Notes, batch: Notes) -> Notes:
+    return {**kept, **{server: {**kept.get(server, {}), **digests} for server, digests in batch.items()}}
+
+
+def _subjects(failures: Iterable[tuple[ServerRow, ServiceError]]) -> set[str]:
+    """Return the servers whose rows could not be written in this run."""
+    return {row.source_server_id for row, error in failures if error.code == NOT_STORED}
+
+
+def _unrecorded(unwritten: Unwritten, noted: dict[str, str]) -> Problem:
+    """Return the problem of tags that a run that died may have written, and that their row cannot say."""
+    why = f"{unwritten.reason}: not recorded as written by this product: {', '.join(sorted(noted))}"
+    return not_stored(unwritten._replace(reason=why))
+
+
+def _intent(plans: Iterable[ServerTags]) -> Notes:
     """Return what to note before DRS is asked: digests of the tags to be written, by server and key."""
     return {plan.row.source_server_id: intent(plan.change.put) for plan in plans if plan.change.put}
 

@@ -113,7 +113,7 @@ DEFECTS = [
     Defect(
         "tags are written without a note",
         "services",
-        "self._work_states.intend(lease, _intent(batch))",
+        "self._work_states.intend(lease, _joined(kept, _intent(batch)))",
         "_intent(batch)",
         "a worker that dies after DRS took a tag leaves it without an owner",
         (_UNIT("tag_sync"),),
@@ -121,7 +121,7 @@ DEFECTS = [
     Defect(
         "a run that failed counts as complete",
         "services",
-        "version = None if failures else scan.tags_version",
+        "version = None if failures or unrecorded else scan.tags_version",
         "version = scan.tags_version",
         "tags that could not be written are not tried again",
         (_UNIT("tag_sync"),),

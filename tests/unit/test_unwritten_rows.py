@@ -10,8 +10,10 @@ from chalicelib.adapters.item_sizes import item_bytes
 from chalicelib.adapters.telemetry_table import to_item
 from chalicelib.domain.servers import Telemetry
 from chalicelib.domain.work import WorkKind
+from chalicelib.errors import ServiceError
 
 from ..factories import REGION, SCOPE, STAGING, TARGET, arn_of, instance, scope_telemetry, wire_server
+from ..fakes import Crash
 
 TOO_MUCH = {f"{number:02}": "x" * 9000 for number in range(50)}  # no AWS service lets it pass; whatever fills a row
 
@@ -55,6 +57,50 @@ def test_tags_whose_row_cannot_be_written_are_not_taken_as_in_place(fleet):
     told = fleet.run_work(WorkKind.TAGS).result
     assert (told.counts["tagged"], told.tags_version) == (2, None)
     assert [(problem.subject, problem.code) for problem in told.problems] == [("s-2", "NOT_STORED")]
+
+
+def problems(result):
+    return {(problem.subject, problem.code) for problem in result.problems}
+
+
+def test_a_note_of_a_worker_that_died_whose_row_cannot_be_written_is_reported(fleet):
+    """The server is skipped by then, so that nothing else would speak of the tags that it carries."""
+    fleet.scan()
+    fleet.writer.interruptions = [Crash()]
+    with pytest.raises(Crash):
+        fleet.run_work(WorkKind.TAGS)
+    fleet.clock.advance(1000)
+    fleet.drs.get(arn_of("s-2"))["dataReplicationInfo"]["dataReplicationState"] = "DISCONNECTED"
+    fleet.scan()
+    fleet.inventory.items["s-2", REGION]["filler"] = "x" * 409_500
+    told = fleet.run_work(WorkKind.TAGS).result
+    assert problems(told) == {("s-2", "DISCONNECTED"), ("s-2", "NOT_STORED")}
+    assert "Name" in next(problem.message for problem in told.problems if problem.code == "NOT_STORED")
+    assert told.tags_version is None
+
+
+def test_a_change_without_an_answer_whose_row_cannot_be_written_is_reported_as_both(fleet):
+    fleet.scan()
+    lost = ServiceError("the answer was lost", "ReadTimeoutError")
+    fleet.fault("drs:TagResource", lost, subject=arn_of("s-2"), after_effect=True)
+    fleet.inventory.items["s-2", REGION]["filler"] = "x" * 409_500
+    told = fleet.run_work(WorkKind.TAGS).result
+    assert problems(told) == {("s-2", "ReadTimeoutError"), ("s-2", "NOT_STORED")}
+    assert (told.counts["tagged"], told.counts["failed"]) == (2, 1)
+
+
+def test_a_replication_configuration_whose_row_cannot_be_written_is_reported(fleet):
+    ask = fleet.drs.replication_configuration
+
+    def grown(account, region, server):
+        if server == "s-2":
+            fleet.inventory.items["s-2", REGION]["filler"] = "x" * 409_500
+        return ask(account, region, server)
+
+    fleet.drs.replication_configuration = grown
+    told = fleet.scan().result
+    assert problems(told) == {("s-2", "NOT_STORED")}
+    assert not fleet.telemetries.read(SCOPE).servers["s-2"].topology_complete
 
 
 @pytest.mark.parametrize(("servers", "fits"), [(3000, True), (4000, True), (10_000, False)])
