@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
+from .extension import is_server_of
 from .partitions import ACCOUNT_ID, AwsPartition
 from .scopes import Scope
 from .servers import FAILBACK, NOT_EXTENDED, TERMINATING, DrsFacts, Ec2Facts, InstanceState, Telemetry, lag_band
@@ -27,6 +28,7 @@ SERVER_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 SERVER_ARN = re.compile(r"arn:[a-z-]{3,20}:drs:[a-z0-9-]{5,40}:[0-9]{12}:source-server/[0-9A-Za-z_-]{1,64}")
 INSTANCE_ID = re.compile(r"i-[0-9A-Za-z-]{1,64}")
 LARGEST_NUMBER = 2**63 - 1
+NOT_ITS_ARN = "arn (of another account, region or server)"
 
 
 class ReadServer(NamedTuple):
@@ -177,6 +179,8 @@ def read_server(wire: Any, scope: Scope, partition: AwsPartition) -> ReadServer:
         return ReadServer(None, None, members.unreadable or ["sourceServerID"])
     if members.unreadable or arn is None or tags is None:
         return ReadServer(server, None, members.unreadable or ["arn"])
+    if not _names(arn, scope, server):
+        return ReadServer(server, None, [NOT_ITS_ARN])
     lag = members.duration("dataReplicationInfo.lagDuration")
     facts = DrsFacts(
         arn=arn,
@@ -265,6 +269,15 @@ def related(entry: Telemetry, facts: DrsFacts) -> Telemetry:
         extends=(facts.staging_source_server_arn or "") if facts.extended else "",
         extension=facts.staging_status if facts.extended else "",
     )
+
+
+def _names(arn: str, scope: Scope, server: str) -> bool:
+    """Return whether a server's ARN names the account and region that list it, and the ID that it is listed by.
+
+    An extension has an ARN of its target, and a reversed server one of the account that it replicates back to: what
+    others hold is in further members.
+    """
+    return is_server_of(arn, scope) and arn.endswith(f":source-server/{server}")
 
 
 def seconds(duration: str | None) -> int | None:

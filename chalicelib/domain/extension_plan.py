@@ -134,8 +134,8 @@ def plan_extensions(survey: Survey, rows: Mapping[str, ServerRow]) -> ExtensionP
     wanted, excluded = [], []
     for original in survey.candidates():
         row, rule = rows.get(original.source_server_id), survey.rule(original)
-        if row is None or not row.living:
-            continue  # gone since the scan that listed it
+        if row is None or not row.living or row.account_id != original.scope.account_id:
+            continue  # gone since the scan that listed it, or filed under another account
         if admitted({**row.drs_tags, **row.source_tags}, rule.include_tags, rule.exclude_tags):
             wanted.append(original)
         else:
@@ -189,7 +189,7 @@ def extension_errors(survey: Survey, rows: Mapping[str, ServerRow]) -> list[Refu
     """
     reason = RefusalReason.EXTENSION_ERROR
     return [
-        refusal(survey, arn, reason, _extension_message(rows.get(server)))
+        refusal(survey, arn, reason, _extension_message(rows.get(server), survey.target))
         for server, arn in sorted(survey.broken().items())
     ]
 
@@ -220,6 +220,6 @@ def unlisted_before(last: WorkResult | None, target_epoch: int) -> set[str]:
     return {found.subject for found in last.problems if found.code == RefusalReason.NOT_EXTENSIBLE}
 
 
-def _extension_message(row: ServerRow | None) -> str:
-    message = row.staging_error if row else None
+def _extension_message(row: ServerRow | None, target: Scope) -> str:
+    message = row.staging_error if row and row.account_id == target.account_id else None
     return message or "DRS reports EXTENSION_ERROR without a message"

@@ -137,11 +137,15 @@ class TagSync:
         return Outcome(result, due, unfinished=goes_on(errors, counts["tagged"], message))
 
     def _rows(self, scope: Scope) -> list[ServerRow]:
-        """Return the scope's living servers: the list from its telemetry, the rows from the table itself."""
+        """Return the scope's living servers: the list from its telemetry, the rows from the table itself.
+
+        A row that is filed under another account is not this scope's, whatever its DRS lists.
+        """
         telemetry = self._telemetries.read(scope)
         servers = telemetry.servers if telemetry else {}
         rows = self._inventory.read((server, scope.region) for server in servers)
-        return sorted((row for row in rows.values() if row.living), key=lambda row: row.source_server_id)
+        mine = (row for row in rows.values() if row.living and row.account_id == scope.account_id)
+        return sorted(mine, key=lambda row: row.source_server_id)
 
     def _keep_intent(self, taken: Taken, rows: list[ServerRow], scan: ScanRecord) -> list[Unwritten]:
         """Write into the rows what a run that died was about to write, before its note is replaced by another.

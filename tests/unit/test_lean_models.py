@@ -60,7 +60,7 @@ def absent(service, seen):
 def test_whatever_is_read_of_a_source_server_is_left():
     seen = set()
     server = sample(whole("drs").shape_for("SourceServer"), seen)
-    server["arn"] = "arn:aws:drs:eu-west-1:111111111111:source-server/s-1"
+    server["sourceServerID"], server["arn"] = "s-1", "arn:aws:drs:eu-west-1:111111111111:source-server/s-1"
     facts = read_server(server, SCOPE, aws_partition()).facts
     telemetry(server, facts, "")
     assert len(seen) > 25

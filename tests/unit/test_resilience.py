@@ -112,7 +112,7 @@ class TestCircuit:
     def test_one_account_of_many_does_not_make_a_region_unhealthy(self, world):
         for account_id in (OTHER, "555555555555"):
             world.add_account(account_id)
-            world.drs.add(wire_server("s-9", account_id).copy() | {"sourceServerID": f"s-{account_id}"})
+            world.drs.add(wire_server(f"s-{account_id}", account_id))
             world.scan(Scope(account_id, REGION))
         failing(world, AccessDenied("no", "AccessDeniedException"))
         status = world.statuses.rows[REGION]
