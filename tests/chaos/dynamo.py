@@ -177,6 +177,7 @@ class DynamoDb:
     def do_transact_write_items(self, TransactItems: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
         _valid(0 < len(TransactItems) <= TRANSACTION_ACTIONS, "at most 100 actions")
         planned, reasons = [], []
+        results: list[Item | None] = []
         for action in TransactItems:
             ((kind, told),) = action.items()
             table = self.tables[told["TableName"]]
@@ -185,6 +186,7 @@ class DynamoDb:
             names, values = told.get("ExpressionAttributeNames", {}), told.get("ExpressionAttributeValues", {})
             good = holds(told.get("ConditionExpression"), before or {}, names, values)
             reasons.append({"Code": "None" if good else "ConditionalCheckFailed"})
+            results.append(None)
             if kind != "ConditionCheck" and good:
                 after = {
                     "Put": lambda _, told=told: dict(told["Item"]),
@@ -192,11 +194,15 @@ class DynamoDb:
                     "Update": _updating(item, told.get("UpdateExpression", ""), told),
                 }[kind](before)
                 planned.append((told["TableName"], table.key(item), before, after))
+                results[-1] = after
         if any(reason["Code"] != "None" for reason in reasons):
             raise cancelled(reasons)
         places = [(name, key) for name, key, _, _ in planned]
         _valid(len(set(places)) == len(places), "Transaction request cannot include multiple operations on one item")
         _valid(sum(_size(after) for *_, after in planned) <= TRANSACTION_BYTES, "a transaction is at most 4 MB")
+        large = [{"Code": "ValidationError" if _size(after) > ITEM_BYTES else "None"} for after in results]
+        if any(reason["Code"] != "None" for reason in large):
+            raise cancelled(large)
         for name, _, _, after in planned:
             self._check(self.tables[name], after)
         for name, key, before, after in planned:

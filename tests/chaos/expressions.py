@@ -176,7 +176,7 @@ def _at(item: Item, path: str, names: Names) -> Typed | None:
 def _compare(how: str, one: Typed | None, other: Typed | None) -> bool:
     """Compare two typed values; what is absent, or of another type, only differs."""
     if one is None or other is None or one.keys() != other.keys():
-        return how == "<>" and one is not None and other is not None
+        return how == "<>"
     return COMPARE[how](plain(one), plain(other))
 
 
