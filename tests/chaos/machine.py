@@ -88,6 +88,7 @@ of_extending = aimed("drs.extend", "drs.extensible", "telemetries.read", "table.
 of_removing = aimed(
     "accounts.delete", "accounts.read", "drs.source_servers", "scans.of_scopes", "table.transact_write_items"
 )
+of_scanning = aimed("table.transact_write_items", "writer.write", "ec2.instances", "drs.source_servers")
 of_an_invocation = disruptions(calls=20, most=5)
 of_a_cycle = disruptions(calls=60, most=14)
 poison = st.sampled_from(
@@ -100,6 +101,9 @@ TICKS_WITHIN_HOURS = 25
 QUIET = (25 * 3600, 1900)
 """Seconds between the last rounds: the longest back-off, one more."""
 ROUNDS_OF_EXTENSIONS = 4
+CALM = (1801, 14_401, 21_601, 3_601)
+"""Seconds between the rounds after which all is current: visibility and leases, the longest sweep, the slowest probe,
+and one more."""
 
 
 class Chaos(RuleBasedStateMachine):
@@ -353,6 +357,44 @@ class Chaos(RuleBasedStateMachine):
             self.registers(account_id)
         self.go_by(30, [])
 
+    @rule(number=numbers, what=of_scanning)
+    def something_changes_and_is_scanned(self, number: int, what: list[Disruption]) -> None:
+        self.step(what)
+        self.change(number, number // 7)
+        self.go_by(900, [WorkKind.INVENTORY])
+
+    @rule(number=numbers, value=numbers, what=of_scanning)
+    def tags_change_and_are_found(self, number: int, value: int, what: list[Disruption]) -> None:
+        self.step(what)
+        if servers := self.model.servers():
+            self.model.retags(servers[number % len(servers)], value)
+        self.go_by(900, [WorkKind.INVENTORY])
+
+    @rule(number=numbers, what=of_scanning)
+    def an_extension_is_removed_on_purpose(self, number: int, what: list[Disruption]) -> None:
+        self.step(what)
+        if extensions := [one for one in self.model.servers() if self.model.extends(one)]:
+            self.model.disappears(extensions[number % len(extensions)])
+        self.go_by(900, [WorkKind.INVENTORY, WorkKind.STAGING])
+
+    @rule(most=st.integers(1, 4), kinds=st.lists(kinds, min_size=1, unique=True))
+    def sqs_takes_messages_in_part(self, most: int, kinds: list[WorkKind]) -> None:
+        self.step()
+        self.world.sqs.refusing = most
+        self.go_by(900, kinds)
+
+    @rule()
+    def nothing_goes_wrong_for_hours(self) -> None:
+        """Every change so far becomes visible, within a bounded time, and without a redrive."""
+        self.step()
+        self.switchboard.heal()
+        for pause in CALM:
+            self.operators_finish()
+            self.product.retry_ticks()
+            self.go_by(pause, list(WorkKind))
+        if not self.world.stream_failures.messages and not self.world.schedule_failures.messages:
+            self.truth.is_current_where_scanned()
+
     # --- what goes wrong for longer ---
 
     @rule(kind=kinds, body=poison)
@@ -524,6 +566,7 @@ class Chaos(RuleBasedStateMachine):
         """Begin a step, in which `what` goes wrong."""
         self.steps += 1
         self.switchboard.disruptions = list(what or [])
+        self.world.sqs.refusing = 0
 
     def teardown(self) -> None:
         try:
@@ -540,6 +583,7 @@ class Chaos(RuleBasedStateMachine):
         """
         self.switchboard.heal()
         self.switchboard.disruptions = []
+        self.world.sqs.refusing = 0
         self.world.clock.advance(1)
         for pause in SOON:
             self.operators_finish()
@@ -563,10 +607,22 @@ class Chaos(RuleBasedStateMachine):
         before = Counter(self.world.ledger.requests)
         self.go_by(901, list(WorkKind))
         self.truth.steady_state_costs_little(self.world.ledger.requests - before)
+        self.a_late_change_is_seen()
         for queue in DeadLetterQueue:
             self.product.redrive(queue)
         self.product.drain()
         self.truth.dead_letters_are_poison()
+
+    def a_late_change_is_seen(self) -> None:
+        """What changes in a scope that is watched shows an interval later: the inventory's schedule is all it takes."""
+        active = {scan.scope for scan in self.world.scans().values() if scan.active}
+        if servers := [server for server in self.model.servers() if server.scope in active]:
+            self.model.retags(servers[self.steps % len(servers)], self.steps // 2)
+        staging = [scope for scope in SCOPES if scope.account_id == STAGING and scope in active]
+        for scope in staging[:1]:
+            self.model.appears(scope, ORIGINS[self.steps % 2])
+        self.go_by(901, [WorkKind.INVENTORY])
+        self.truth.is_current()
 
 
 def chosen_by(number: int) -> Any:

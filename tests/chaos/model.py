@@ -113,6 +113,11 @@ class Model:
         all_again = asked is not None and (asked.retryRefused or 0) > (asked.done or 0)  # by request
         (self.removed if known and not all_again else self.unclear).add((server.scope, original))
 
+    def extends(self, server: Server) -> bool:
+        """Whether a server is an extension of another one, and known to be."""
+        row = self._row(server)
+        return row is not None and row.living and row.staging_status == "EXTENDED"
+
     def returns(self, number: int) -> bool:
         """A server that had gone is listed again."""
         if not self.gone:

@@ -109,6 +109,7 @@ class Product:
             ended, answer = self._run(lambda: SQS_HANDLERS[kind](event, context))
             failed = [item["itemIdentifier"] for item in answer["batchItemFailures"]] if ended else None
             if failed is not None:
+                must(failed or not invocation.unsent, f"SQS refused {invocation.unsent}, and nothing was said to fail")
                 self._nothing_lost(invocation, [one for one in event["Records"] if one["messageId"] in failed])
         for record in event["Records"]:
             if failed is not None and record["messageId"] not in failed:
@@ -144,6 +145,7 @@ class Product:
             named = [item["itemIdentifier"] for item in answer["batchItemFailures"]] if ended else None
             failed = invocation.failed_calls
             must(named != [] or not failed, f"{failed} failed, and the records were answered as done")
+            must(named != [] or not invocation.unsent, f"SQS refused {invocation.unsent}, and nothing was said to fail")
         return named
 
     def _give_up(self, record: Record) -> None:
@@ -189,8 +191,10 @@ class Product:
     # --- invocations ---
 
     def _invoke(self, function: str, call: Callable[[], Any]) -> tuple[bool, Any]:
-        with self._at_work(function):
-            return self._run(call)
+        with self._at_work(function) as invocation:
+            ended, answer = self._run(call)
+            must(not ended or not invocation.unsent, f"SQS refused {invocation.unsent}, and {function} ended well")
+            return ended, answer
 
     @contextmanager
     def _at_work(self, function: str, seconds: float = INVOCATION_SECONDS) -> Iterator[Invocation]:

@@ -1,6 +1,7 @@
 """What must hold once every fault is healed and nothing waits: the product's tables against the model."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from chalicelib.domain.accounts import AccountKind
@@ -35,12 +36,25 @@ class Truth:
         """Fail where anything differs from the truth."""
         self.lives()
         self.rows_are_the_servers()
+        self.is_current()
         for server in self._watched():
-            self.a_row_says_what_drs_and_ec2_say(server)
-            self.tags_are_in_place(server)
+            self.telemetry_is_that_of_the_row(server)
+        self.extensions_are_made_once()
+
+    def is_current(self) -> None:
+        """Fail where the inventory does not show what customers have."""
+        self.is_current_where_scanned()
         self.counts_are_exact()
         self.regions_are_exact()
-        self.extensions_are_made_once()
+
+    def is_current_where_scanned(self) -> None:
+        """The same of scopes that were scanned before: that a scope is to be scanned, the resync may have to find."""
+        scanned = self._world.scans().keys() & set(self._scopes())
+        self.rows_are_the_servers(scanned)
+        for server in self._watched():
+            if server.scope in scanned:
+                self.a_row_says_what_drs_and_ec2_say(server)
+                self.tags_are_in_place(server)
 
     def nothing_fails_any_more(self) -> None:
         """With every fault healed, work that still fails would fail for ever."""
@@ -52,11 +66,13 @@ class Truth:
         assert set(self._world.accounts()) == self._model.accounts
         assert set(self._world.memberships()) == self._model.memberships
 
-    def rows_are_the_servers(self) -> None:
+    def rows_are_the_servers(self, scopes: Collection[Scope] | None = None) -> None:
         self._check("living rows are the servers, tombstones are not")
-        living = {key: row for key, row in self._rows().items() if row.living}
-        found = {(row.account_id, row.replication_region, row.source_server_id) for row in living.values()}
+        rows = [row for row in self._rows().values() if row.living]
+        found = {(row.account_id, row.replication_region, row.source_server_id) for row in rows}
         wanted = {(*server.scope, server.source_server_id) for server in self._watched()}
+        if scopes is not None:
+            found, wanted = ({one for one in some if Scope(*one[:2]) in scopes} for some in (found, wanted))
         assert found == wanted, f"living rows too many: {found - wanted}, missing: {wanted - found}"
 
     def a_row_says_what_drs_and_ec2_say(self, server: Server) -> None:
@@ -85,6 +101,11 @@ class Truth:
             self._same(server, row, {"source_tags": _tags(instance), "instance_status": instance["State"]["Name"]})
         assert row.topology, f"{server}: no topology"
         assert row.extended or row.topology.complete, f"{server}: its topology is not complete"
+
+    def telemetry_is_that_of_the_row(self, server: Server) -> None:
+        """With every scan done that follows from what workers wrote."""
+        self._check("telemetry is that of the row")
+        row = self._row(server)
         telemetry = self._world.telemetry(server.scope)
         assert telemetry, f"{server}: no telemetry"
         entry = telemetry.servers[server.source_server_id]
