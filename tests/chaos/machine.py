@@ -7,6 +7,7 @@ two days, everything is delivered, and the truth must hold.
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -27,12 +28,16 @@ from .composition import composed
 from .disruptions import (
     ASKED,
     CHANGES,
+    DIES,
+    DIES_AFTER,
+    FAILS,
     KINDS,
     LONGEST_CALL,
     OTHERS,
     OUTSIDE,
     OVERTAKEN,
     PAUSE,
+    TIMES_OUT,
     Disruption,
     Invocation,
     Switchboard,
@@ -74,10 +79,10 @@ def disruptions(calls: int, most: int) -> st.SearchStrategy[list[Disruption]]:
     return st.lists(some, max_size=most) | st.lists(some, min_size=most // 2, max_size=most)
 
 
-def aimed(*calls: str) -> st.SearchStrategy[list[Disruption]]:
+def aimed(*calls: str, kinds: Sequence[str] = KINDS) -> st.SearchStrategy[list[Disruption]]:
     """Return one to three disruptions of these port calls."""
     return st.lists(
-        st.builds(Disruption, st.sampled_from(KINDS), st.sampled_from(calls), st.integers(0, 2), numbers),
+        st.builds(Disruption, st.sampled_from(kinds), st.sampled_from(calls), st.integers(0, 2), numbers),
         min_size=1,
         max_size=3,
     )
@@ -88,7 +93,9 @@ of_extending = aimed("drs.extend", "drs.extensible", "telemetries.read", "table.
 of_removing = aimed(
     "accounts.delete", "accounts.read", "drs.source_servers", "scans.of_scopes", "table.transact_write_items"
 )
-of_scanning = aimed("table.transact_write_items", "writer.write", "ec2.instances", "drs.source_servers")
+of_scanning = aimed("table.transact_write_items", "writer.write", "ec2.instances", "drs.source_servers") | aimed(
+    "table.transact_write_items", "writer.write", kinds=(DIES, DIES_AFTER, FAILS, TIMES_OUT)
+)
 of_an_invocation = disruptions(calls=20, most=5)
 of_a_cycle = disruptions(calls=60, most=14)
 poison = st.sampled_from(
@@ -357,18 +364,21 @@ class Chaos(RuleBasedStateMachine):
             self.registers(account_id)
         self.go_by(30, [])
 
-    @rule(number=numbers, what=of_scanning)
-    def something_changes_and_is_scanned(self, number: int, what: list[Disruption]) -> None:
-        self.step(what)
-        self.change(number, number // 7)
-        self.go_by(900, [WorkKind.INVENTORY])
-
     @rule(number=numbers, value=numbers, what=of_scanning)
-    def tags_change_and_are_found(self, number: int, value: int, what: list[Disruption]) -> None:
+    def a_change_is_found_in_the_end(self, number: int, value: int, what: list[Disruption]) -> None:
+        """A server changes, and its scope is scanned at once: what goes wrong meets that scan, and no other."""
         self.step(what)
-        if servers := self.model.servers():
-            self.model.retags(servers[number % len(servers)], value)
-        self.go_by(900, [WorkKind.INVENTORY])
+        if not (servers := self.model.servers()):
+            return
+        server = servers[number // 2 % len(servers)]
+        if number % 2:
+            self.model.changes(server, value)
+        else:
+            self.model.retags(server, value)
+        self.product.ask(WorkKind.INVENTORY, [server.scope])
+        self.product.drain()
+        if value % 2:
+            self.calm()
 
     @rule(number=numbers, what=of_scanning)
     def an_extension_is_removed_on_purpose(self, number: int, what: list[Disruption]) -> None:
@@ -385,9 +395,13 @@ class Chaos(RuleBasedStateMachine):
 
     @rule()
     def nothing_goes_wrong_for_hours(self) -> None:
-        """Every change so far becomes visible, within a bounded time, and without a redrive."""
         self.step()
+        self.calm()
+
+    def calm(self) -> None:
+        """Have nothing go wrong: every change so far becomes visible, within a bounded time and without a redrive."""
         self.switchboard.heal()
+        self.switchboard.disruptions = []
         for pause in CALM:
             self.operators_finish()
             self.product.retry_ticks()
