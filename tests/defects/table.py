@@ -152,6 +152,14 @@ DEFECTS = [
     ),
     # --- services: staging ---
     Defect(
+        "a call never made counts as unclear",
+        "services",
+        "untagged = tagged = Effect.NONE",
+        "untagged = tagged = Effect.UNCLEAR",
+        "tags that others set in place of a call that was not made are removed",
+        (_UNIT("tag_ownership"),),
+    ),
+    Defect(
         "the rules of a membership are not asked",
         "domain",
         "if admitted({**row.drs_tags, **row.source_tags}, rule.include_tags, rule.exclude_tags):",

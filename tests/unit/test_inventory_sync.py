@@ -366,6 +366,15 @@ class TestEc2Failures:
         written = writes_of(world, world.scan)
         assert [type(write) for write in written] == [ScopeTelemetry, ScanRecord]
 
+    def test_while_ec2_does_not_answer_no_row_is_read(self, world):
+        """What EC2 said earlier counts: a server is not another one because nobody can be asked about it."""
+        world.scan()
+        world.fault(LOOK_UP, AccessDenied("not authorised", "UnauthorizedOperation"))
+        read = world.inventory.rows_read
+        world.scan()
+        world.scan()
+        assert world.inventory.rows_read == read
+
     def test_tags_are_wanted_once_ec2_answers(self, world):
         world.fault(LOOK_UP, Throttled("slow down", "RequestLimitExceeded"))
         world.scan()

@@ -3,13 +3,13 @@
 import pytest
 
 from chalicelib.domain.work import WorkKind
-from chalicelib.errors import Throttled
+from chalicelib.errors import AccessDenied, Throttled
 from chalicelib.services.tag_sync import SERVERS_AT_ONCE
 
 from ..factories import REGION, SCOPE, TARGET, arn_of, instance, wire_server, work
 from ..fakes import World
 
-TAG = "drs:TagResource"
+TAG, UNTAG = "drs:TagResource", "drs:UntagResource"
 
 
 @pytest.fixture
@@ -55,6 +55,39 @@ def test_tags_that_were_never_written_are_not_owned(world):
         retag(world, f"s-{number}", {})
     scan_and_sync(world)
     assert [tags_of(world, server) for server in left] == [{"env": "others"}] * 2
+
+
+def test_what_others_set_in_place_of_a_call_that_was_never_made_is_theirs(world):
+    """The removal is refused, so that nothing is set; others set the same tag, and EC2 drops it."""
+    add(world, "s-1", {"old": "1"})
+    scan_and_sync(world)
+    retag(world, "s-1", {"env": "prod"})
+    world.fault(UNTAG, AccessDenied("not authorised", "AccessDeniedException"), times=1)
+    scan_and_sync(world)
+    assert tags_of(world) == {"old": "1"}
+    tags_of(world)["env"] = "prod"
+    retag(world, "s-1", {})
+    scan_and_sync(world)
+    assert tags_of(world) == {"env": "prod"}
+
+
+def test_what_others_set_where_nothing_was_tried_is_theirs(world):
+    """Time runs out after the first server; others set the same tag on the second, and EC2 drops it."""
+    for number in range(3):
+        add(world, f"s-{number}", {"env": "prod"})
+    world.scan()
+    tag = world.drs.tag
+    world.drs.tag = lambda *call: (world.clock.advance(400), tag(*call))
+    world.run_work(WorkKind.TAGS)
+    world.drs.tag = tag
+    left = [f"s-{number}" for number in range(3) if not tags_of(world, f"s-{number}")]
+    assert left
+    for server in left:
+        tags_of(world, server)["env"] = "prod"
+    for number in range(3):
+        retag(world, f"s-{number}", {})
+    scan_and_sync(world)
+    assert [tags_of(world, server) for server in left] == [{"env": "prod"}] * len(left)
 
 
 def test_a_key_that_was_taken_away_is_others_when_they_set_it(world):
