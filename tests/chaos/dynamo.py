@@ -6,6 +6,7 @@ handling". Answers come in small pages, so that every list has several. Items ar
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -81,6 +82,7 @@ class DynamoDb:
         self._call = call
         self._on_write = on_write
         self.late = True  # whether indexes are behind
+        self.looked_up: Counter[str] = Counter()  # by table, how many items were asked for by their keys
 
     def __getattr__(self, operation: str) -> Any:
         if operation.startswith("__"):
@@ -105,6 +107,7 @@ class DynamoDb:
         table, keys = self.tables[name], wanted["Keys"]
         _valid(0 < len(keys) <= 100, "1 to 100 keys")
         _valid(len({table.key(key) for key in keys}) == len(keys), "Provided list of item keys contains duplicates")
+        self.looked_up[name] += len(keys)
         there = self._visible(table, wanted.get("ConsistentRead", False))
         found = [there[table.key(key)] for key in keys[:MOST_AT_ONCE] if table.key(key) in there]
         left = {name: {**wanted, "Keys": keys[MOST_AT_ONCE:]}} if keys[MOST_AT_ONCE:] else {}

@@ -48,6 +48,7 @@ class Ledger:
         last_account: the account whose work was begun last.
         failures: why work was given back undone.
         given_up: stream records that failed too often, by sequence number.
+        begun: how often each work was begun.
         requests: how many were made to customers' accounts, by operation.
         takes_part: whether an account's operator says that it does.
         tenant_of: whose an account is.
@@ -69,6 +70,7 @@ class Ledger:
         self.failures: list[str] = []
         self.given_up: list[str] = []
         self.checks: Counter[str] = Counter()
+        self.begun: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
         self.takes_part: Callable[[str], bool] = lambda account: True
         self.tenant_of: Callable[[str], str] = lambda account: ""
@@ -92,6 +94,7 @@ class Ledger:
             must(_number(before, "leaseUntil") <= now, f"{key} was taken while somebody was at it")
             must(_number(before, "wanted") > _number(before, "done"), f"{key} was taken, and nothing was wanted")
             self._newest[key] = new
+            self.begun[key] += 1
             work = WorkId.parse(key)
             self.last_work, self.last_account = work, work.scope.account_id
             if self._switchboard.invocation:

@@ -618,14 +618,30 @@ class Chaos(RuleBasedStateMachine):
             self.go_by(301, [WorkKind.STAGING])
         self.go_by(1801, list(WorkKind))
         self.truth.holds()
-        before = Counter(self.world.ledger.requests)
-        self.go_by(901, list(WorkKind))
-        self.truth.steady_state_costs_little(self.world.ledger.requests - before)
+        self.a_cycle_without_changes(list(WorkKind))
+        self.a_cycle_in_which_ec2_is_silent()
         self.a_late_change_is_seen()
         for queue in DeadLetterQueue:
             self.product.redrive(queue)
         self.product.drain()
         self.truth.dead_letters_are_poison()
+
+    def a_cycle_without_changes(self, kinds: list[WorkKind]) -> None:
+        """What nothing has happened to costs a list, and is begun once: nothing runs hot."""
+        requests, begun = Counter(self.world.ledger.requests), Counter(self.world.ledger.begun)
+        self.go_by(901, kinds)
+        self.truth.steady_state_costs_little(self.world.ledger.requests - requests)
+        self.truth.nothing_runs_hot(self.world.ledger.begun - begun)
+
+    def a_cycle_in_which_ec2_is_silent(self) -> None:
+        """That instances cannot be asked about is no change of their servers: no row is read for it."""
+        looked_up = self.world.dynamodb.looked_up
+        self.switchboard.weather[SOURCE] = 1
+        for _ in range(2):
+            before = looked_up["inventory_table"]
+            self.a_cycle_without_changes([WorkKind.INVENTORY])
+            self.truth.no_row_is_read(looked_up["inventory_table"] - before)
+        self.switchboard.heal()
 
     def a_late_change_is_seen(self) -> None:
         """What changes in a scope that is watched shows an interval later: the inventory's schedule is all it takes."""

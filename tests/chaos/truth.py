@@ -226,6 +226,17 @@ class Truth:
         listed = requests["DescribeSourceServers"]
         assert listed <= 2 * pages, f"{listed} lists were asked for, in scopes of {pages} pages"
 
+    def nothing_runs_hot(self, begun: Counter[str]) -> None:
+        """Fail where a cycle without changes began the same work more than once."""
+        self._check("a cycle without changes begins nothing twice")
+        again = {work: number for work, number in begun.items() if number > 1}
+        assert not again, f"nothing had changed, and was begun again: {again}"
+
+    def no_row_is_read(self, rows: int) -> None:
+        """Fail where scans that found no change read rows."""
+        self._check("a scan without changes reads no row")
+        assert not rows, f"nothing had changed, and {rows} rows were read"
+
     def nobody_waits_in_vain(self) -> None:
         """Fail where work is wanted, and neither a message nor a lease nor its back-off says when it is done."""
         self._check("what is wanted wakes somebody")
