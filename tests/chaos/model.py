@@ -176,8 +176,9 @@ class Model:
         return self._world.row(server.source_server_id, server.scope.region)
 
     def recovers(self, server: Server) -> None:
-        """A server is launched in the DR region."""
+        """A server is launched in the DR region: an instance of the account that it is replicated into."""
         number = next(self._numbers)
+        self._world.ec2.add(*server.scope, instance(f"i-recovered-{number}", tags={"Name": f"recovered-{number}"}))
         wire = self.wire(server)
         wire["recoveryInstanceId"] = f"i-recovered-{number}"
         wire["lastLaunchResult"] = "SUCCEEDED"
