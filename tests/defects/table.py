@@ -189,7 +189,7 @@ DEFECTS = [
         "if target is None or not target.takes_part:",
         "if target is None:",
         "an account is changed whose operator said that it takes no part",
-        (_UNIT("staging_sync"),),
+        (_UNIT("accounts"), _UNIT("staging_sync")),
     ),
     Defect(
         "an extension that was made is not looked for",

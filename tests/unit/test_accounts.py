@@ -266,6 +266,18 @@ class TestChange:
             world.registry.change(account())
 
 
+class TestPaused:
+    def test_nothing_is_extended_into_an_inactive_target(self, world):
+        world.add_account(TARGET)
+        world.add_staging(STAGING, TARGET)
+        world.drs.add(wire_server("s-1", STAGING))
+        world.run_work(WorkKind.INVENTORY, Scope(STAGING, REGION))
+        world.registry.change(account(status=AccountStatus.INACTIVE))
+        outcome = world.run_work(WorkKind.STAGING, Scope(TARGET, REGION))
+        assert outcome.result.message == "the target takes no part"
+        assert not world.drs.extensions(Scope(TARGET, REGION))
+
+
 class TestRemove:
     def test_rows_become_tombstones_and_records_and_account_go(self, world):
         world.add_account(TARGET)
@@ -281,6 +293,12 @@ class TestRemove:
         assert {scan.account_id for scan in world.scans.records.values()} == {STAGING, OTHER}
         assert world.statuses.rows[REGION].server_count == 1
         assert world.statuses.rows[SECOND].server_count == 0
+        assert world.accounts.members == {}
+
+    def test_a_staging_account_is_none_of_its_targets_any_more(self, world):
+        world.add_account(TARGET)
+        world.add_staging(STAGING, TARGET)
+        world.registry.remove(STAGING)
         assert world.accounts.members == {}
 
     def test_a_removal_does_not_forbid_extensions_for_ever(self, world):
