@@ -23,8 +23,8 @@ The map, in the order of the data:
     account-probe                    chalicelib/events/probe.py          enters customer accounts for the API
     maintenance                      chalicelib/events/maintenance.py    redrives dead letters, reconciles the tables
 
-`chalicelib/domain` is pure; `chalicelib/adapters` alone speaks to AWS; `chalicelib/bootstrap.py` wires the two.
-Imports point one way: api, events -> bootstrap -> services, adapters; services -> domain; adapters -> domain.
+`chalicelib/domain` is pure; `chalicelib/adapters` alone speaks to AWS; `chalicelib/container.py` wires the two.
+Imports point one way: api, events -> container -> services, adapters; services -> domain; adapters -> domain.
 """
 
 from chalice import Chalice

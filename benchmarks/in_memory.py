@@ -68,15 +68,12 @@ def grown(shape: Shape) -> Growth:
 class FleetWorld(World):
     """The services on the fakes, with a fleet's accounts and servers."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, drs: type["MadeUpDrs"] | None = None) -> None:
         super().__init__(fleet.regions)
         self.calls = TotalCalls()
-        self.drs, self.ec2 = MadeUpDrs(fleet, self.calls, self.faults), MadeUpEc2(self.calls, self.faults)
+        self.drs, self.ec2 = (drs or MadeUpDrs)(fleet, self.calls, self.faults), MadeUpEc2(self.calls, self.faults)
         self.inventory, self.work_states = IndexedInventory(), CountedWorkStates()
         self.writer = type(self.writer)(self.work_states, self.inventory, self.scans, self.telemetries, self.refusals)
-        for name in ("registry", "planner", "loop", "inventory_sync", "reactions"):
-            rewired = {"registry": {"hub_account_id": factories.HUB}, "planner": {"run_retention_days": 30}}
-            setattr(self, name, self.wired(type(getattr(self, name)), **rewired.get(name, {})))
         for account in fleet.accounts:
             self.add_account(account.account_id, AccountKind.STAGING if account.target else AccountKind.TARGET)
 

@@ -167,15 +167,16 @@ class _Teller:
 
     def peer(self) -> "FullScan":
         """Return the full scan of the same accounts."""
-        from chalicelib import bootstrap  # noqa: PLC0415
         from chalicelib.adapters.sessions import Purpose  # noqa: PLC0415
+        from chalicelib.container import container  # noqa: PLC0415
 
         from .baseline import FullScan  # noqa: PLC0415
 
-        table = bootstrap.accounts()
+        ports = container().ports
+        table = ports.accounts
         accounts = table.read_all()
         memberships = [member for account in accounts for member in table.memberships(account.account_id)]
-        sessions = bootstrap.customer_sessions.__wrapped__(Purpose.INVENTORY)  # made as the product's are, and its own
+        sessions = ports.sessions(Purpose.INVENTORY)  # made as the product's are, and its own
         return FullScan(accounts, memberships, self.lab.fleet.regions, sessions, AT_ONCE)
 
 
@@ -270,9 +271,9 @@ def _extend(tell: _Teller) -> None:
 
 def _probe_interval(lab: "Laboratory") -> float:
     """Return the mean seconds between two looks at an idle scope, by the due times that the product set."""
-    from chalicelib import bootstrap  # noqa: PLC0415
+    from chalicelib.container import container  # noqa: PLC0415
 
-    states = bootstrap.work_states()
+    states = container().ports.work_states
     due = {one.work: one.next_due_at for one in states.due(WorkKind.INVENTORY, int(lab.now()) + 86_400) if one.probe}
     results = {work: state.result for work, state in states.read(due).items()}
     return mean(due[work] - result.finished_at.timestamp() for work, result in results.items() if result)

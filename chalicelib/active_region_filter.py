@@ -9,8 +9,8 @@ Usage:
 
 import time
 
-from . import bootstrap
 from .adapters.aws_regions import drs_regions
+from .container import container
 from .domain.scopes import Scope
 from .services import region_status
 from .services.active_region_filter import DEFAULT_TTL_SECONDS, ActiveRegionFilter
@@ -30,7 +30,7 @@ def get_active_regions(
         cache_ttl: how old, in seconds, a cached answer may be.
     """
     if region_status_table is None:
-        return bootstrap.region_filter().active_regions(cache_ttl)
+        return container().region_filter.active_regions(cache_ttl)
     return ActiveRegionFilter(region_status_table, drs_regions, time.time).active_regions(cache_ttl)
 
 
@@ -42,22 +42,22 @@ def get_healthy_active_regions(cache_ttl: int = DEFAULT_TTL_SECONDS) -> list[str
     Args:
         cache_ttl: how old, in seconds, a cached answer may be.
     """
-    return bootstrap.region_filter().healthy_active_regions(cache_ttl)
+    return container().region_filter.healthy_active_regions(cache_ttl)
 
 
 def get_active_regions_multi_account(account_ids: list[str]) -> dict[str, list[str]]:
     """Return the active regions of each of `account_ids`, by account ID; read consistently, not cached."""
     scopes = [Scope(account_id, region) for account_id in dict.fromkeys(account_ids) for region in drs_regions()]
-    active = [scan for scan in bootstrap.scans().of_scopes(scopes) if scan.active]
+    active = [scan for scan in container().ports.scans.of_scopes(scopes) if scan.active]
     return {account_id: [scan.region for scan in active if scan.account_id == account_id] for account_id in account_ids}
 
 
 def invalidate_region_cache() -> None:
     """Drop this container's cache: the next call reads the table."""
-    bootstrap.region_filter().invalidate()
+    container().region_filter.invalidate()
 
 
 def update_region_status(region: str, server_count: int, error_message: str | None = None) -> None:
     """Write what is known of `region` to the status table; an error keeps the last known count."""
-    region_status.update_region_status(region, server_count, error_message, bootstrap.region_statuses(), time.time)
+    region_status.update_region_status(region, server_count, error_message, container().ports.statuses, time.time)
     invalidate_region_cache()

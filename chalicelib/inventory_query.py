@@ -9,13 +9,12 @@ Usage:
 from datetime import timedelta
 from typing import Any
 
-from . import bootstrap
 from .api.operation import parsed
 from .api.servers import ListServers, server_body
+from .container import container
 from .domain.failback import FailbackTopology
 from .errors import InvalidRequest
 from .services.inventory_query import MOST_PER_PAGE
-from .settings import settings
 
 
 def query_inventory_by_regions(regions: list[str], filters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -41,7 +40,7 @@ def query_inventory_by_regions(regions: list[str], filters: dict[str, Any] | Non
         query = parsed(ListServers, {**given, "region": region, "tag": tag}).query()
         token = None
         while True:
-            page = bootstrap.inventory_query().page(query, MOST_PER_PAGE, token, refresh=True)
+            page = container().inventory_query.page(query, MOST_PER_PAGE, token, refresh=True)
             servers += [server_body(row).model_dump(mode="json", by_alias=True) for row in page.rows]
             token = page.next_token
             if token is None:
@@ -54,9 +53,9 @@ def is_inventory_fresh(max_age_minutes: int = 15) -> bool:
 
     False where no scope was ever scanned.
     """
-    grace = timedelta(seconds=settings().freshness_grace_seconds)
-    scans = bootstrap.inventory_query().active_scans() if bootstrap.region_filter().statuses() else []
-    return bool(scans) and bootstrap.inventory_query().is_fresh(scans, timedelta(minutes=max_age_minutes) + grace)
+    grace = timedelta(seconds=container().settings.freshness_grace_seconds)
+    scans = container().inventory_query.active_scans() if container().region_filter.statuses() else []
+    return bool(scans) and container().inventory_query.is_fresh(scans, timedelta(minutes=max_age_minutes) + grace)
 
 
 def get_failback_topology(server_id: str) -> FailbackTopology:
@@ -65,4 +64,4 @@ def get_failback_topology(server_id: str) -> FailbackTopology:
     Raises:
         NotFound: where no such server was ever seen.
     """
-    return bootstrap.failback().get_failback_topology(server_id)
+    return container().failback.get_failback_topology(server_id)

@@ -1,7 +1,5 @@
 """Settings from the environment, checked when a function starts."""
 
-import os
-from functools import cache
 from typing import Annotated
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -79,9 +77,3 @@ def read_settings(environment: dict[str, str]) -> Settings:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise SettingError(f"cannot start, check the function's environment: {faults}") from None
-
-
-@cache
-def settings() -> Settings:
-    """Return the settings of this function, read once."""
-    return read_settings(dict(os.environ))

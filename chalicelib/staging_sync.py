@@ -5,8 +5,8 @@ They ask for work and read the inventory; extending is the staging worker's alon
 
 from typing import Any
 
-from . import bootstrap
 from .api.syncs import SyncOptions, handle_sync_staging_accounts
+from .container import container
 from .domain.results import Run
 from .domain.scopes import Scope
 from .domain.work import WorkKind
@@ -36,19 +36,19 @@ def auto_extend_staging_servers(target_account_ids: list[str], active_regions: l
         NotFound: where an account is not registered.
         InvalidRequest: where one is no target.
     """
-    registry = bootstrap.account_registry()
+    registry = container().account_registry
     scopes = [
         Scope(account_id, region)
         for account_id in target_account_ids
         for region in registry.staged_regions(account_id)
         if active_regions is None or region in active_regions
     ]
-    return bootstrap.planner().sync(SyncRequest(WorkKind.STAGING, scopes, requested_by=CALLER))
+    return container().planner.sync(SyncRequest(WorkKind.STAGING, scopes, requested_by=CALLER))
 
 
 def get_staging_account_servers(staging_account_id: str, active_regions: list[str]) -> list[dict[str, Any]]:
     """Return the servers of a staging account that may be extended, by its last complete scans."""
-    worker = bootstrap.staging_sync()
+    worker = container().staging_sync
     found = [
         original
         for region in active_regions
@@ -59,7 +59,7 @@ def get_staging_account_servers(staging_account_id: str, active_regions: list[st
 
 def get_extended_source_servers(target_account_id: str, active_regions: list[str]) -> list[dict[str, Any]]:
     """Return the extensions that a target holds, by its last complete scans."""
-    worker = bootstrap.staging_sync()
+    worker = container().staging_sync
     return [
         {
             "sourceServerID": server,
@@ -85,4 +85,4 @@ def extend_source_server(target_account_id: str, source_server_arn: str) -> Run:
     if len(parts) != 6 or parts[2] != "drs" or not parts[5].startswith("source-server/"):
         raise InvalidRequest(f"sourceServerArn: '{source_server_arn}' is not the ARN of a source server")
     scope = Scope(target_account_id, parts[3])
-    return bootstrap.planner().sync(SyncRequest(WorkKind.STAGING, [scope], retry_refused=True, requested_by=CALLER))
+    return container().planner.sync(SyncRequest(WorkKind.STAGING, [scope], retry_refused=True, requested_by=CALLER))

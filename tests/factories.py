@@ -16,6 +16,7 @@ from chalicelib.domain.servers import ServerRow, Telemetry
 from chalicelib.domain.topology import Topology, first_seen
 from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage
 from chalicelib.domain.writes import ScopeTelemetry, UpdateServer
+from chalicelib.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -28,6 +29,14 @@ SCOPE = Scope(TARGET, REGION)
 
 CADENCE = Cadence(inventory=900, tags=3600, staging=300, probe=21_600)
 REDELIVER_AFTER = 1800
+
+
+def settings(cadence: Cadence = CADENCE, **values: Any) -> Settings:
+    """Return a function's settings: names for what is required, and `values`."""
+    required = {name.upper(): name for name, field in Settings.model_fields.items() if field.is_required()}
+    minutes = {f"{kind.upper()}_INTERVAL_MINUTES": seconds // 60 for kind, seconds in cadence._asdict().items()}
+    given = {name.upper(): value for name, value in values.items()}
+    return Settings.model_validate({**required, "HUB_ACCOUNT_ID": HUB, **minutes, **given})
 
 
 def account(account_id: str = TARGET, kind: AccountKind = AccountKind.TARGET, **values: Any) -> Account:

@@ -9,17 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import timedelta
-from inspect import signature
 from itertools import count
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any
 
 from chalicelib.adapters.aws_partitions import aws_partition
 from chalicelib.adapters.dynamodb import marshal
 from chalicelib.adapters.item_sizes import is_row, item_bytes, transactions
 from chalicelib.adapters.stored_records import stored as stored_record
 from chalicelib.adapters.telemetry_table import to_item
+from chalicelib.container import Container
 from chalicelib.domain.accounts import Account, AccountKind, AccountStatus, Membership
 from chalicelib.domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
 from chalicelib.domain.extension import Refusal
@@ -52,28 +51,21 @@ from chalicelib.errors import (
     RowChanged,
     TableUnavailable,
 )
-from chalicelib.services.accounts import AccountRegistry
-from chalicelib.services.active_region_filter import ActiveRegionFilter
-from chalicelib.services.dead_letters import DeadLetterOffice
-from chalicelib.services.inventory_query import InventoryQuery
-from chalicelib.services.inventory_sync import InventorySync
-from chalicelib.services.planning import Planner, SyncRequest
-from chalicelib.services.reactions import ScanReactions
-from chalicelib.services.reconciliation import Reconciler
-from chalicelib.services.refresh import Refresher
-from chalicelib.services.resync import Resync
-from chalicelib.services.runs import RunReader
-from chalicelib.services.scan_failures import ScanFailures
-from chalicelib.services.staging_sync import Limits, StagingSync
-from chalicelib.services.tag_sync import TagSync
-from chalicelib.services.work_loop import WorkLoop
+from chalicelib.services.planning import SyncRequest
 
 from . import factories
 
-Service = TypeVar("Service")
-
 LARGEST_ITEM = 409_600  # DynamoDB: 400 KB
 LEASE_SECONDS = 330
+SHORT_NAMES = {
+    "filter": "region_filter",
+    "registry": "account_registry",
+    "loop": "work_loop",
+    "reactions": "scan_reactions",
+    "office": "dead_letters",
+    "query": "inventory_query",
+}
+"""Services of the container, by the names that tests know them under."""
 
 
 class Crash(BaseException):
@@ -936,40 +928,24 @@ class World:
         self.telemetries, self.inventory, self.refusals = FakeTelemetries(), FakeInventory(), FakeRefusals()
         self.work_states, self.queue, self.runs = FakeWorkStates(), FakeQueue(), FakeRuns()
         self.writer = FakeWriter(self.work_states, self.inventory, self.scans, self.telemetries, self.refusals)
+        self.letters, self.probe = FakeDeadLetters(), None
+        self.probe_function = self.maintenance_function = None
+        self.drs_tags = self.drs_extensions = self.drs
+        self.aws_partition, self.sleep = aws_partition, self.clock.advance
         self.returned: list[WorkMessage] = []
-        self.cadence = cadence
-        self.limits = Limits(extensions_per_run, servers_per_scope, factories.REDELIVER_AFTER)
-        self.filter = ActiveRegionFilter(self.statuses, self.drs_regions, self.clock, enabled=filtering)
-        self.registry = self.wired(AccountRegistry, hub_account_id=factories.HUB)
-        self.planner = self.wired(Planner, run_retention_days=30)
-        self.run_reader = self.wired(RunReader)
-        self.scan_failures = self.wired(ScanFailures)
-        self.loop = self.wired(WorkLoop)
-        self.inventory_sync = self.wired(InventorySync)
-        self.tag_sync = self.wired(TagSync)
-        self.staging_sync = self.wired(StagingSync)
-        self.reactions = self.wired(ScanReactions)
-        self.refresher = self.wired(Refresher)
-        self.letters = FakeDeadLetters()
-        self.resync = self.wired(Resync)
-        self.reconciler = self.wired(Reconciler, reconcile_seconds=60)
-        self.office = self.wired(DeadLetterOffice, seconds=60)
-        limit = timedelta(seconds=cadence.inventory + 300)
-        self.query = self.wired(InventoryQuery, freshness_limit=limit)
+        self.container = Container(
+            factories.settings(
+                cadence,
+                enable_region_filtering=filtering,
+                max_extensions_per_run=extensions_per_run,
+                max_source_servers_per_scope=servers_per_scope,
+            ),
+            self,
+        )
 
-    def wired(self, service: type[Service], **values: Any) -> Service:
-        """Return a service with the ports that its parameters name; `values` are what is no port."""
-        ports = {
-            **vars(self),
-            "region_filter": getattr(self, "filter", None),
-            "drs_regions": self.drs_regions,
-            "aws_partition": aws_partition,
-            "redeliver_after": factories.REDELIVER_AFTER,
-            "sleep": self.clock.advance,
-            **values,
-        }
-        names = [name for name in signature(service).parameters if name in ports]
-        return service(**{name: ports[name] for name in names})
+    def __getattr__(self, name: str) -> Any:
+        """Return a service of the container, by its name there or by the short one."""
+        return getattr(self.container, SHORT_NAMES.get(name, name))
 
     def drs_regions(self, partition: str = "aws") -> list[str]:
         return list(self.regions)

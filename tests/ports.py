@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib import bootstrap
+from chalicelib.container import container
 
 from .factories import EPOCH, work
 from .fakes import World
@@ -39,14 +39,14 @@ def in_memory() -> Ports:
 def on_tables() -> Ports:
     """Return the adapters, on the stack that is deployed."""
     return Ports(
-        bootstrap.work_states(),
-        bootstrap.fenced_writes(),
-        bootstrap.inventory(),
-        bootstrap.scans(),
-        bootstrap.telemetries(),
-        bootstrap.refusals(),
-        bootstrap.accounts(),
-        bootstrap.region_statuses(),
-        bootstrap.runs(),
-        bootstrap.work_queue(),
+        container().ports.work_states,
+        container().ports.writer,
+        container().ports.inventory,
+        container().ports.scans,
+        container().ports.telemetries,
+        container().ports.refusals,
+        container().ports.accounts,
+        container().ports.statuses,
+        container().ports.runs,
+        container().ports.queue,
     )

@@ -156,13 +156,14 @@ class Laboratory:
         _require_success(workers[kind](_sqs_event(bodies), _context()))
 
     def _wire(self) -> None:
-        from chalicelib import bootstrap, events, observability, settings  # noqa: PLC0415  as Lambda does
+        from chalicelib import container, events, observability  # noqa: PLC0415  as Lambda does
         from chalicelib.events import queues, schedules, streams  # noqa: F401, PLC0415
 
-        bootstrap.time = SimpleNamespace(time=self.now)  # type: ignore[assignment]  # hours pass in seconds here
-        names = settings.settings()
+        made = container.container()
+        made.ports.clock = self.now  # type: ignore[misc]  # hours pass in seconds here
+        names = made.settings
         self._events: Any = events
-        self._bootstrap = bootstrap
+        self._container = made
         self._urls = {
             WorkKind.INVENTORY: names.inventory_queue_url,
             WorkKind.TAGS: names.tags_queue_url,
@@ -182,7 +183,7 @@ class Laboratory:
             self.endpoint.ec2.put(scope.account_id, self.fleet.origin_region(scope), self.fleet.instances(scope))
 
     def _register(self) -> None:
-        registry = self._bootstrap.account_registry()
+        registry = self._container.account_registry
         for account in self.fleet.accounts:
             registry.register(_registration(account), scan_now=False)
         for account in self.fleet.accounts:

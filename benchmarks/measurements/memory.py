@@ -54,9 +54,7 @@ def peak(servers: int) -> int:
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     with open(os.devnull, "w") as quiet, redirect_stdout(quiet):
         fleet = Fleet(Shape("one scope", 1, servers), drs_regions())
-        world = FleetWorld(fleet)
-        world.drs = PagedDrs(fleet, world.calls, world.faults)
-        world.inventory_sync = world.wired(type(world.inventory_sync))
+        world = FleetWorld(fleet, PagedDrs)
         scope = fleet.active[0]
         for _ in range(2):
             _scan(world, scope)

@@ -98,7 +98,7 @@ def _status(stack: Stack) -> dict[str, Figure]:
     """Return what a region status costs that no cache answers."""
     regions = len(drs_regions())
     with _product(stack) as product:
-        ask = partial(product.region_filter().active_regions, 0)
+        ask = partial(product.region_filter.active_regions, 0)
         active, times, calls = len(ask()), *_timed(ask, STATUS_REQUESTS)
     if active != regions:
         raise LookupError(f"{active} of {regions} regions are active")
@@ -115,7 +115,7 @@ def _status(stack: Stack) -> dict[str, Figure]:
 def _cache(stack: Stack) -> dict[str, Figure]:
     """Return how many calls of a burst the cache answers."""
     with _product(stack) as product:
-        _, calls = _timed(product.region_filter().active_regions)
+        _, calls = _timed(product.region_filter.active_regions)
     api = Api(stack.cloud)
     stack.forget_calls()
     for _ in range(REQUESTS):
@@ -143,7 +143,7 @@ def _through_rest(stack: Stack, parameters: dict[str, Any]) -> Times:
 
 def _in_process(stack: Stack, here: Callable[[Any], object]) -> Times:
     with _product(stack) as product:
-        ask = partial(here, product.inventory_query())
+        ask = partial(here, product.inventory_query)
         ask()  # warm
         times, calls = _timed(ask)
     return Times(*_percentiles(times), calls / REQUESTS)

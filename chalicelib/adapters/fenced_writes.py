@@ -24,7 +24,7 @@ from ..domain.writes import (
 )
 from ..errors import DrsActiveRegionsError, LeaseLost, RowChanged
 from . import dynamodb
-from .item_sizes import is_row, item_bytes, transactions
+from .item_sizes import ACTIONS_PER_TRANSACTION, is_row, item_bytes, transactions
 from .pauses import pauses
 from .refusals_table import as_read
 from .telemetry_table import to_item
@@ -38,9 +38,22 @@ RECORDED_MEANWHILE = "another refusal was recorded meanwhile, and stands"
 
 
 class FencedWrites:
-    """Carries out writes in transactions, one after another."""
+    """Carries out writes in transactions, one after another.
 
-    def __init__(self, work_state: WorkStateTable, inventory: str, scans: str, telemetry: str, refusals: str) -> None:
+    Args:
+        actions: how many writes a transaction takes, beside the fence.
+    """
+
+    def __init__(
+        self,
+        work_state: WorkStateTable,
+        inventory: str,
+        scans: str,
+        telemetry: str,
+        refusals: str,
+        actions: int = ACTIONS_PER_TRANSACTION,
+    ) -> None:
+        self._actions = actions
         self._work_state = work_state
         self._inventory = inventory
         self._scans = scans
@@ -57,7 +70,7 @@ class FencedWrites:
             LeaseLost: where a newer epoch has begun; transactions before stand, and the newer epoch sees them.
             RowChanged: where a row has not the hash that its update was made from; transactions before stand.
         """
-        batches = transactions((write, self._bytes(write)) for write in writes)
+        batches = transactions(((write, self._bytes(write)) for write in writes), self._actions)
         return [left_out for batch in batches for left_out in self._write_batch(lease, batch)]
 
     def _write_batch(self, lease: Lease, batch: list[Write]) -> list[Unwritten]:

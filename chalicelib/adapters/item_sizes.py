@@ -22,7 +22,7 @@ def is_row(write: Write) -> bool:
     return isinstance(write, Row)
 
 
-def transactions(writes: Iterable[tuple[Write, int]]) -> Iterator[list[Write]]:
+def transactions(writes: Iterable[tuple[Write, int]], actions: int = ACTIONS_PER_TRANSACTION) -> Iterator[list[Write]]:
     """Yield writes, given with their bytes, in as few transactions as hold them, in order.
 
     Rows are cut by bytes as well as by number; what has to stand or fall together is no row and is cut by number only.
@@ -30,7 +30,7 @@ def transactions(writes: Iterable[tuple[Write, int]]) -> Iterator[list[Write]]:
     batch: list[Write] = []
     left = BYTES_PER_TRANSACTION
     for write, size in writes:
-        if batch and (len(batch) == ACTIONS_PER_TRANSACTION or (is_row(write) and size > left)):
+        if batch and (len(batch) == actions or (is_row(write) and size > left)):
             yield batch
             batch, left = [], BYTES_PER_TRANSACTION
         batch.append(write)

@@ -1,10 +1,12 @@
 """Pauses between tries of what fails in passing."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from random import uniform
 
 FIRST_SECONDS = 0.05
 LONGEST_SECONDS = 2.0
+_longest = [LONGEST_SECONDS]
 
 
 def pauses(tries: int) -> Iterator[float]:
@@ -15,4 +17,14 @@ def pauses(tries: int) -> Iterator[float]:
     if tries:
         yield 0.0
     for number in range(tries - 1):
-        yield uniform(0, min(LONGEST_SECONDS, FIRST_SECONDS * 2**number))  # noqa: S311  no secret  # nosec B311
+        yield uniform(0, min(_longest[-1], FIRST_SECONDS * 2**number))  # noqa: S311  no secret  # nosec B311
+
+
+@contextmanager
+def no_pauses() -> Iterator[None]:
+    """Have nothing wait within the block: time is simulated there."""
+    _longest.append(0.0)
+    try:
+        yield
+    finally:
+        _longest.pop()

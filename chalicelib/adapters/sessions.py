@@ -3,6 +3,8 @@
 What makes them (`clients`) is imported with the first one: botocore's session is half of a cold start.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
 from threading import RLock
@@ -22,6 +24,7 @@ SESSION_SECONDS = 3600  # AWS STS: the most that a chained role session may last
 SHORTEST_SESSION = 900  # AWS STS: the least
 CLIENTS_KEPT = 256  # a fifth of a megabyte each
 _HUB_LOCK = RLock()
+_hub_clients: dict[str, Any] = {}
 HUB_ATTEMPTS = 5
 CONNECTIONS = 16
 
@@ -37,11 +40,30 @@ def hub_session() -> "Session":
 def hub_client(service: str) -> Any:
     """Return a client of the hub's own `service`."""
     with _HUB_LOCK:  # making one is not safe for threads; using it is
-        return _hub_client(service)
+        if service not in _hub_clients:
+            _hub_clients[service] = _made_hub_client(service)
+        return _hub_clients[service]
 
 
-@cache
-def _hub_client(service: str) -> Any:
+@contextmanager
+def hub_clients(**clients: Any) -> Iterator[None]:
+    """Have `hub_client` return these clients, by service, within the block."""
+    before = dict(_hub_clients)
+    _hub_clients.update(clients)
+    try:
+        yield
+    finally:
+        _hub_clients.clear()
+        _hub_clients.update(before)
+
+
+def forget() -> None:
+    """Drop the hub's session and clients: the next ones are made from the environment as it is then."""
+    hub_session.cache_clear()
+    _hub_clients.clear()
+
+
+def _made_hub_client(service: str) -> Any:
     from .clients import client_of
 
     return client_of(hub_session(), service, retries=_retries(HUB_ATTEMPTS), max_pool_connections=CONNECTIONS)

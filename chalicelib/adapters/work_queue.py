@@ -1,8 +1,8 @@
 """The work queues: wake-up calls out, messages that do not parse to the dead-letter queue."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
+from ..concurrency import executor
 from ..domain.work import WorkKind, WorkMessage
 from ..errors import DrsActiveRegionsError
 from .dynamodb import chunks
@@ -34,7 +34,7 @@ class WorkQueue:
         for message in messages:
             by_kind.setdefault(message.kind, []).append(message)
         batches = [(self._urls[kind], batch) for kind, some in by_kind.items() for batch in chunks(some, SEND_LIMIT)]
-        with ThreadPoolExecutor(SENDS_AT_ONCE) as pool:
+        with executor(SENDS_AT_ONCE) as pool:
             sent = [pool.submit(self._send_batch, *batch) for batch in batches]
         for one in sent:  # all of them have ended: the pool waits, and `map` would cancel what follows a failure
             one.result()

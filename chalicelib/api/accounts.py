@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from ..bootstrap import account_registry, probe_client
+from ..container import container
 from ..domain.accounts import Account, AccountId, AccountKind, AccountStatus, NewExternalId, RoleArn, Tenant
 from ..domain.checks import TRUST_CHECK, Check
 from ..domain.customer_roles import deploy_command
@@ -17,7 +17,6 @@ from ..domain.regions import ScopeState
 from ..domain.work import WorkKind
 from ..errors import InvalidRequest
 from ..services.accounts import AccountScope
-from ..settings import settings
 from .operation import Operation, Request, RunsIn, routes
 
 EXTERNAL_ID_BYTES = 32
@@ -150,46 +149,46 @@ class Validation(Record):
 
 def list_accounts(request: ListAccounts, _: str) -> AccountList:
     """Return the registered accounts."""
-    return AccountList(accounts=[_body(account) for account in account_registry().accounts(request.kind)])
+    return AccountList(accounts=[_body(account) for account in container().account_registry.accounts(request.kind)])
 
 
 def register_account(request: RegisterAccount, _: str) -> AccountWithRoles:
     """Register an account and have it scanned."""
-    account = _account(request, tenant=settings().default_tenant)
+    account = _account(request, tenant=container().settings.default_tenant)
     account = account.model_copy(update=_default_roles(account))
     made = None if request.external_id else _new_external_id()
     if made:
         account = account.model_copy(update={"external_id": made})
-    account_registry().register(account, scan_now=request.scan_now)
+    container().account_registry.register(account, scan_now=request.scan_now)
     return _with_roles(account, made)
 
 
 def get_account(request: AccountRequest, _: str) -> AccountBody:
     """Return one account."""
-    return _body(account_registry().account(request.account_id))
+    return _body(container().account_registry.account(request.account_id))
 
 
 def change_account(request: ChangeAccount, _: str) -> AccountWithRoles:
     """Change an account; where its access changed, it is scanned again."""
-    known = account_registry().account(request.account_id)
+    known = container().account_registry.account(request.account_id)
     account = _account(request, tenant=known.tenant)
     if request.external_id and request.new_external_id:
         raise InvalidRequest("newExternalId: give an ExternalId or have one made")
     made = _new_external_id() if request.new_external_id else None
     if request.external_id is None:
         account = account.model_copy(update={"external_id": made or known.external_id})
-    account_registry().change(account)
-    return _with_roles(account_registry().account(account.account_id), made)
+    container().account_registry.change(account)
+    return _with_roles(container().account_registry.account(account.account_id), made)
 
 
 def remove_account(request: AccountRequest, _: str) -> Removal:
     """Begin to remove an account."""
-    return Removal(account_id=request.account_id, scopes=account_registry().remove(request.account_id))
+    return Removal(account_id=request.account_id, scopes=container().account_registry.remove(request.account_id))
 
 
 def list_account_regions(request: AccountRequest, _: str) -> AccountRegions:
     """Return how the account stands in every region, how the work there does, and when it is due."""
-    scopes = account_registry().scopes(request.account_id)
+    scopes = container().account_registry.scopes(request.account_id)
     regions = [_scope_body(one) for one in scopes]
     return AccountRegions(account_id=request.account_id, regions=regions)
 
@@ -221,14 +220,14 @@ def _work_body(state: WorkState) -> WorkBody:
 
 def validate_account(request: AccountRequest, _: str) -> Validation:
     """Check the account's roles, and DRS in each region; one whose roles are open to strangers becomes inactive."""
-    answer = probe_client().ask(probe="validate", accountId=request.account_id)
+    answer = container().ports.probe_function.ask(probe="validate", accountId=request.account_id)
     checks = [Check.of(check) for check in answer["checks"]]
     ok = all(check.ok is not False for check in checks)
     trust = [check for check in checks if check.name == TRUST_CHECK]
     if fault := next((check for check in trust if check.ok is False), None):
-        account_registry().keep_inactive(request.account_id, f"{fault.message}. {fault.advice}")
+        container().account_registry.keep_inactive(request.account_id, f"{fault.message}. {fault.advice}")
     elif trust and all(check.ok for check in trust):
-        account_registry().keep_inactive(request.account_id, None)
+        container().account_registry.keep_inactive(request.account_id, None)
     return Validation(account_id=request.account_id, ok=ok, checks=checks)
 
 
@@ -264,9 +263,9 @@ def _kind(fields: AccountFields) -> AccountKind:
 def _default_roles(account: Account) -> dict[str, str | None]:
     """Return the account's roles: without one, that which infra/customer-roles.yaml makes, as the stack names it."""
     roles = f"arn:{account.partition}:iam::{account.account_id}:role/"
-    writer = roles + settings().writer_role_name if account.has_drs else None
+    writer = roles + container().settings.writer_role_name if account.has_drs else None
     return {
-        "reader_role_arn": account.reader_role_arn or roles + settings().reader_role_name,
+        "reader_role_arn": account.reader_role_arn or roles + container().settings.reader_role_name,
         "writer_role_arn": account.writer_role_arn or writer,
     }
 
@@ -280,7 +279,7 @@ def _body(account: Account) -> AccountBody:
 
 
 def _with_roles(account: Account, made: str | None) -> AccountWithRoles:
-    names = settings()
+    names = container().settings
     command = deploy_command(account, names.hub_account_id, names.role_path, made) if account.reader_role_arn else None
     return AccountWithRoles(**_shown(account), external_id=made, deploy_roles=command)
 

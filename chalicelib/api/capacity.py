@@ -1,6 +1,6 @@
 """How full accounts are."""
 
-from ..bootstrap import capacity
+from ..container import container
 from ..domain.capacity import ScopeCapacity
 from ..domain.records import Record
 from .accounts import AccountRequest
@@ -40,15 +40,15 @@ class CapacityList(Record):
 
 def get_account_capacity(request: AccountRequest, _: str) -> AccountCapacityBody:
     """Return how full the account is."""
-    told = capacity().of_account(request.account_id)
+    told = container().capacity.of_account(request.account_id)
     needs = [ExtensionNeedBody(**need._asdict()) for need in told.needs]
     return AccountCapacityBody(account_id=request.account_id, own=told.own, staging=told.staging, extension_needs=needs)
 
 
 def list_capacity(request: CapacityRequest, _: str) -> CapacityList:
     """Return how full all accounts are."""
-    regions = [request.region] if request.region else capacity().regions()
-    return CapacityList(scopes=[one for region in regions for one in capacity().of_region(region)])
+    regions = [request.region] if request.region else container().capacity.regions()
+    return CapacityList(scopes=[one for region in regions for one in container().capacity.of_region(region)])
 
 
 OPERATIONS = (

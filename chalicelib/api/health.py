@@ -1,7 +1,7 @@
 """Whether a function runs with its settings, by direct invocation; `GET /health` is answered by API Gateway alone."""
 
+from ..container import container
 from ..domain.records import Record
-from ..settings import settings
 from .operation import Nothing, Operation, routes
 
 
@@ -13,7 +13,7 @@ class Health(Record):
 
 def health(_: Nothing, __: str) -> Health:
     """Answer that the function runs; a missing setting fails here as everywhere."""
-    settings()
+    container()
     return Health(status="OK")
 
 

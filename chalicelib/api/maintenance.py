@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ..bootstrap import maintenance_client
+from ..container import container
 from ..domain.dead_letters import DeadLetter, DeadLetterQueue
 from ..domain.records import Record
 from ..services.reconciliation import Reconciliation
@@ -76,7 +76,7 @@ def reconcile(request: ReconcileRequest, _: str) -> Reconciliation:
 
 
 def _done(task: str, request: Request) -> dict[str, Any]:
-    return maintenance_client().ask(task=task, **request.model_dump(mode="json"))
+    return container().ports.maintenance_function.ask(task=task, **request.model_dump(mode="json"))
 
 
 OPERATIONS = (

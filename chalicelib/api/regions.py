@@ -2,13 +2,12 @@
 
 from datetime import UTC, datetime
 
-from ..bootstrap import account_registry, region_filter, scans
+from ..container import container
 from ..domain.accounts import AccountId
 from ..domain.records import Moment, Record
 from ..domain.regions import RegionStatus, ScopeState
 from ..domain.scopes import Scope
 from ..errors import NotFound
-from ..settings import settings
 from .fields import Region
 from .operation import Nothing, Operation, Request, routes
 
@@ -86,19 +85,19 @@ class ActiveRegions(Record):
 
 def list_regions(_: Nothing, __: str) -> RegionList:
     """Return every region's status; at most the cache's TTL old."""
-    statuses = region_filter().statuses(settings().region_cache_ttl_seconds)
+    statuses = container().region_filter.statuses(container().settings.region_cache_ttl_seconds)
     rows = sorted(statuses.values(), key=lambda status: status.region)
     return RegionList(
         regions=[_body(status) for status in rows],
         active_regions=[status.region for status in rows if status.active],
-        as_of=datetime.fromtimestamp(region_filter().as_of, UTC),
+        as_of=datetime.fromtimestamp(container().region_filter.as_of, UTC),
     )
 
 
 def get_region(request: RegionRequest, _: str) -> RegionDetail:
     """Return one region, account by account, read from the table."""
-    status = region_filter().statuses(settings().region_cache_ttl_seconds).get(request.region)
-    records = scans().of_region(request.region)
+    status = container().region_filter.statuses(container().settings.region_cache_ttl_seconds).get(request.region)
+    records = container().ports.scans.of_region(request.region)
     if status is None and not records:
         raise NotFound(f"region {request.region} was never scanned")
     accounts = [AccountScan.model_validate(record.model_dump()) for record in records]
@@ -107,13 +106,17 @@ def get_region(request: RegionRequest, _: str) -> RegionDetail:
 
 def list_active_regions(request: ActiveRequest, _: str) -> ActiveRegions:
     """Return the active regions, of one account or of all together."""
-    known = region_filter()
+    known = container().region_filter
     if request.account_id is None:
         regions = known.healthy_active_regions() if request.healthy else known.active_regions()
         return ActiveRegions(account_id=None, regions=regions)
-    account_registry().account(request.account_id)  # raises where it is not registered
+    container().account_registry.account(request.account_id)  # raises where it is not registered
     scopes = [Scope(request.account_id, region) for region in known.active_regions()]
-    active = [scan for scan in scans().of_scopes(scopes) if scan.active and not (request.healthy and scan.failing)]
+    active = [
+        scan
+        for scan in container().ports.scans.of_scopes(scopes)
+        if scan.active and not (request.healthy and scan.failing)
+    ]
     return ActiveRegions(account_id=request.account_id, regions=[scan.region for scan in active])
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from ..bootstrap import failback, inventory_query
+from ..container import container
 from ..domain.accounts import AccountId
 from ..domain.failback import FailbackTopology
 from ..domain.records import Moment, Record
@@ -112,12 +112,12 @@ class TopologyList(Record):
 
 def list_servers(request: ListServers, _: str) -> ServerPage:
     """Return one page of servers, as the inventory has them."""
-    return _page(inventory_query().page(request.query(), request.limit, request.next_token))
+    return _page(container().inventory_query.page(request.query(), request.limit, request.next_token))
 
 
 def query_servers(request: ListServers, _: str) -> ServerPage:
     """Return one page of servers; stale scopes are scanned first, within bounds."""
-    return _page(inventory_query().page(request.query(), request.limit, request.next_token, refresh=True))
+    return _page(container().inventory_query.page(request.query(), request.limit, request.next_token, refresh=True))
 
 
 def _page(page: Servers) -> ServerPage:
@@ -131,19 +131,19 @@ def _page(page: Servers) -> ServerPage:
 
 def get_server(request: ServerRequest, _: str) -> ServerDetail:
     """Return one server."""
-    row = inventory_query().server(request.source_server_id)
-    scan = inventory_query().scan_of(row)
+    row = container().inventory_query.server(request.source_server_id)
+    scan = container().inventory_query.scan_of(row)
     return ServerDetail(server=server_body(row), scope=_freshness(scan) if scan else None)
 
 
 def get_failback_topology(request: ServerRequest, _: str) -> FailbackTopology:
     """Return where a server came from, and how to bring it back."""
-    return failback().get_failback_topology(request.source_server_id)
+    return container().failback.get_failback_topology(request.source_server_id)
 
 
 def find_failback_topologies(request: HostnameRequest, _: str) -> TopologyList:
     """Return where the servers of a name came from."""
-    return TopologyList(hostname=request.hostname, topologies=failback().of_hostname(request.hostname))
+    return TopologyList(hostname=request.hostname, topologies=container().failback.of_hostname(request.hostname))
 
 
 def server_body(row: ServerRow) -> ServerBody:
@@ -152,7 +152,7 @@ def server_body(row: ServerRow) -> ServerBody:
 
 
 def _freshness(scan: ScanRecord) -> ScopeFreshness:
-    fresh = inventory_query().is_fresh([scan])
+    fresh = container().inventory_query.is_fresh([scan])
     overdue = "its scan is overdue" if scan.last_success else "it was never scanned completely"
     return ScopeFreshness(
         account_id=scan.account_id,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ..bootstrap import account_registry, planner, probe_client
+from ..container import container
 from ..domain.accounts import AccountId, Membership
 from ..domain.checks import Discovery, StagingValidation
 from ..domain.records import Record
@@ -72,7 +72,7 @@ class StagingSync(TargetRequest):
 
 def list_staging_accounts(request: TargetRequest, _: str) -> MembershipList:
     """Return the target's staging accounts."""
-    valid, faults = account_registry().staging_accounts(request.account_id)
+    valid, faults = container().account_registry.staging_accounts(request.account_id)
     ignored = [IgnoredMembership(staging_account_id=one, reason=reason) for one, reason in sorted(faults.items())]
     return MembershipList(account_id=request.account_id, staging_accounts=valid, ignored=ignored)
 
@@ -80,24 +80,24 @@ def list_staging_accounts(request: TargetRequest, _: str) -> MembershipList:
 def add_staging_account(request: AddStagingAccount, _: str) -> Membership:
     """Add a staging account to the target; what it holds is extended."""
     membership = Membership(**request.model_dump())
-    account_registry().add_staging_account(membership)
+    container().account_registry.add_staging_account(membership)
     return membership
 
 
 def remove_staging_account(request: StagingAccountRequest, _: str) -> MembershipList:
     """Take a staging account from the target; its extensions stay. Returns those that are left."""
-    account_registry().remove_staging_account(request.account_id, request.staging_account_id)
+    container().account_registry.remove_staging_account(request.account_id, request.staging_account_id)
     return list_staging_accounts(TargetRequest(account_id=request.account_id), _)
 
 
 def discover_staging_accounts(request: TargetRequest, _: str) -> Discovery:
     """Find staging accounts that the target extends from."""
-    return Discovery.of(probe_client().ask(probe="discover", accountId=request.account_id))
+    return Discovery.of(container().ports.probe_function.ask(probe="discover", accountId=request.account_id))
 
 
 def validate_staging_account(request: ValidateStagingAccount, _: str) -> StagingValidation:
     """Check whether a staging account's servers can be extended into a target."""
-    answer = probe_client().ask(
+    answer = container().ports.probe_function.ask(
         probe="validate_staging",
         accountId=request.target_account_id,
         stagingAccountId=request.staging_account_id,
@@ -107,9 +107,11 @@ def validate_staging_account(request: ValidateStagingAccount, _: str) -> Staging
 
 def sync_target_staging_accounts(request: StagingSync, caller: str) -> SyncAnswer:
     """Extend what is new in the target's staging accounts, in every region where one of them is active."""
-    scopes = [Scope(request.account_id, region) for region in account_registry().staged_regions(request.account_id)]
+    scopes = [
+        Scope(request.account_id, region) for region in container().account_registry.staged_regions(request.account_id)
+    ]
     sync = SyncRequest(WorkKind.STAGING, scopes, request.dry_run, request.retry_refused, caller)
-    return sync_answer(planner().sync(sync), request.wait)
+    return sync_answer(container().planner.sync(sync), request.wait)
 
 
 OPERATIONS = (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from ..bootstrap import repeated_requests, run_reader
+from ..container import container
 from ..domain.accounts import AccountId
 from ..domain.records import Moment, Record, iso
 from ..domain.results import Calls, Run, RunMode, RunProgress
@@ -121,19 +121,19 @@ def start_sync(request: StartSync, caller: str) -> SyncAnswer:
 
 def get_sync(request: RunRequest, _: str) -> RunProgress:
     """Return a run's progress, scope by scope, as far as one answer holds them."""
-    return run_reader().progress(request.run_id).within(LARGEST_ANSWER)
+    return container().run_reader.progress(request.run_id).within(LARGEST_ANSWER)
 
 
 def list_syncs(request: ListRuns, _: str) -> RunList:
     """Return the latest runs."""
-    runs = run_reader().latest(request.kind, request.limit, request.next_token)
+    runs = container().run_reader.latest(request.kind, request.limit, request.next_token)
     token = iso(runs[-1].created_at) if len(runs) == request.limit else None
     return RunList(runs=[_answer(run) for run in runs], next_token=token)
 
 
 def sync_answer(run: Run, wait: float) -> SyncAnswer:
     """Return a run, with what it came to where the caller waits for it."""
-    progress = run_reader().wait(run, wait) if wait else None
+    progress = container().run_reader.wait(run, wait) if wait else None
     return _answer(run).model_copy(update=_summary(progress) if progress else {})
 
 
@@ -184,7 +184,7 @@ def _sync(kind: WorkKind, options: SyncOptions, caller: str) -> SyncAnswer:
         raise InvalidRequest(f"retryRefused: {kind} sync refuses nothing")
     scopes = [Scope(scope.account_id, scope.region) for scope in options.scopes] if options.scopes else None
     request = SyncRequest(kind, scopes, options.dry_run, options.retry_refused, caller)
-    return sync_answer(repeated_requests().sync(request, options.idempotency_key), options.wait)
+    return sync_answer(container().repeated_requests.sync(request, options.idempotency_key), options.wait)
 
 
 def _answer(run: Run) -> SyncAnswer:

@@ -7,7 +7,7 @@ from chalice import Blueprint
 
 from ..adapters.aws_regions import botocore_version, region_counts
 from ..api.answers import error_body
-from ..bootstrap import dead_letter_office, reconciler
+from ..container import container
 from ..domain.dead_letters import DeadLetterQueue
 from ..errors import DrsActiveRegionsError, InvalidRequest
 from ..observability import observed
@@ -32,12 +32,12 @@ def maintain(event: Body, _: Any) -> Body:
 
 
 def _list(event: Body) -> Body:
-    letters = dead_letter_office().tell(DeadLetterQueue(event["queue"]), event["limit"])
+    letters = container().dead_letters.tell(DeadLetterQueue(event["queue"]), event["limit"])
     return {"deadLetters": [letter.model_dump(mode="json", by_alias=True) for letter in letters]}
 
 
 def _redrive(event: Body) -> Body:
-    done = dead_letter_office().redrive(DeadLetterQueue(event["queue"]), event["limit"], discard=event["discard"])
+    done = container().dead_letters.redrive(DeadLetterQueue(event["queue"]), event["limit"], discard=event["discard"])
     told = {
         name: [letter.model_dump(mode="json", by_alias=True) for letter in letters]
         for name, letters in (("redriven", done.redriven), ("discarded", done.discarded), ("left", done.left))
@@ -51,7 +51,7 @@ def _versions(_: Body) -> Body:
 
 
 def _reconcile(event: Body) -> Body:
-    return reconciler().reconcile(event.get("part")).model_dump(mode="json", by_alias=True)
+    return container().reconciler.reconcile(event.get("part")).model_dump(mode="json", by_alias=True)
 
 
 TASKS: dict[str, Callable[[Body], Body]] = {

@@ -6,7 +6,7 @@ from typing import Any
 from chalice import Blueprint
 
 from ..api.answers import error_body
-from ..bootstrap import account_probe
+from ..container import container
 from ..domain.records import Record
 from ..errors import DrsActiveRegionsError, InvalidRequest
 from ..observability import observed
@@ -35,15 +35,15 @@ def _probe(event: Body) -> Body:
 
 
 def _validate(event: Body) -> Body:
-    return {"checks": [_told(check) for check in account_probe().validate(event["accountId"])]}
+    return {"checks": [_told(check) for check in container().account_probe.validate(event["accountId"])]}
 
 
 def _discover(event: Body) -> Body:
-    return _told(account_probe().discover(event["accountId"]))
+    return _told(container().account_probe.discover(event["accountId"]))
 
 
 def _validate_staging(event: Body) -> Body:
-    return _told(account_probe().validate_staging(event["accountId"], event["stagingAccountId"]))
+    return _told(container().account_probe.validate_staging(event["accountId"], event["stagingAccountId"]))
 
 
 def _told(answer: Record) -> Body:

@@ -15,7 +15,7 @@ from chalice import Blueprint
 from chalice.app import SQSEvent
 from pydantic import ValidationError
 
-from ..bootstrap import inventory_sync, staging_sync, tag_sync, work_loop, work_queue
+from ..container import container
 from ..domain.work import WorkKind, WorkMessage
 from ..observability import logger, observed
 from ..services.work_loop import Worker
@@ -35,21 +35,21 @@ Received = dict[str, Any]
 @observed
 def inventory_worker(event: SQSEvent) -> dict[str, Any]:
     """Sync the inventory of each message's scope."""
-    return _work_off(event, WorkKind.INVENTORY, lambda: inventory_sync().sync)
+    return _work_off(event, WorkKind.INVENTORY, lambda: container().inventory_sync.sync)
 
 
 @blueprint.on_sqs_message(queue="tags-work", batch_size=5, name="tags_worker")
 @observed
 def tags_worker(event: SQSEvent) -> dict[str, Any]:
     """Sync the tags of each message's scope."""
-    return _work_off(event, WorkKind.TAGS, lambda: tag_sync().sync)
+    return _work_off(event, WorkKind.TAGS, lambda: container().tag_sync.sync)
 
 
 @blueprint.on_sqs_message(queue="staging-work", batch_size=5, name="staging_worker")
 @observed
 def staging_worker(event: SQSEvent) -> dict[str, Any]:
     """Extend the staging servers of each message's target scope."""
-    return _work_off(event, WorkKind.STAGING, lambda: staging_sync().sync)
+    return _work_off(event, WorkKind.STAGING, lambda: container().staging_sync.sync)
 
 
 def _work_off(event: SQSEvent, kind: WorkKind, worker: Callable[[], Worker]) -> dict[str, Any]:
@@ -105,19 +105,19 @@ def _handle(record: Received, kind: WorkKind, worker: Worker, seconds_left: int,
     received = _times_received(record)
     if received > MOST_TRIES:
         reason = f"its worker died: received {received} times without an answer"
-        if work_loop().give_up(message, reason):  # else it was done meanwhile, by the worker of another message
+        if container().work_loop.give_up(message, reason):  # else it was done meanwhile, for another message
             _bury(record, kind, reason)
         return
     if seconds_left < LEAST_SECONDS:
         _send_again(message)
         return
     try:
-        work_loop().handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS, alone=alone)
+        container().work_loop.handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS, alone=alone)
     except Exception as error:
         if received >= MOST_TRIES:
             _bury(record, kind, f"{type(error).__name__}: {error}")
             return
-        work_queue().retry_in(kind, record["receiptHandle"], FIRST_RETRY_SECONDS * received)
+        container().ports.queue.retry_in(kind, record["receiptHandle"], FIRST_RETRY_SECONDS * received)
         raise
 
 
@@ -127,7 +127,7 @@ def _send_again(message: WorkMessage) -> None:
     After too many in a row it is left to its due time: it is wanted, and the planner asks again for what is due.
     """
     if message.may_be_followed:
-        work_queue().send([message.again()])
+        container().ports.queue.send([message.again()])
     else:
         logger.warning("left until it comes due: too many messages in a row", work=message.work.key)
 
@@ -149,4 +149,4 @@ def _message(record: Received, kind: WorkKind) -> WorkMessage | None:
 def _bury(record: Received, kind: WorkKind, reason: str) -> None:
     """Put a message into the dead-letter queue, with the reason. Its work is still wanted, and comes due again."""
     logger.error("a message goes to the dead-letter queue", reason=reason, kind=kind, body=record["body"][:1000])
-    work_queue().bury(record["body"], kind, reason)
+    container().ports.queue.bury(record["body"], kind, reason)

@@ -6,7 +6,7 @@ The template sets the rates; a tick that fails is retried by EventBridge and Lam
 from chalice import Blueprint
 from chalice.app import CloudWatchEvent
 
-from ..bootstrap import planner, resync
+from ..container import container
 from ..domain.work import WorkKind
 from ..observability import observed
 
@@ -18,20 +18,20 @@ blueprint = Blueprint(__name__)
 def inventory_schedule(_: CloudWatchEvent) -> None:
     """Plan inventory sync, and restore a slice of what was lost: whichever fails, the other is done."""
     try:
-        planner().tick(WorkKind.INVENTORY)
+        container().planner.tick(WorkKind.INVENTORY)
     finally:
-        resync().tick()
+        container().resync.tick()
 
 
 @blueprint.schedule("rate(1 hour)", name="tags_schedule")
 @observed
 def tags_schedule(_: CloudWatchEvent) -> None:
     """Plan tag sync."""
-    planner().tick(WorkKind.TAGS)
+    container().planner.tick(WorkKind.TAGS)
 
 
 @blueprint.schedule("rate(5 minutes)", name="staging_schedule")
 @observed
 def staging_schedule(_: CloudWatchEvent) -> None:
     """Plan staging account sync."""
-    planner().tick(WorkKind.STAGING)
+    container().planner.tick(WorkKind.STAGING)

@@ -13,7 +13,7 @@ from chalice.app import DynamoDBEvent
 
 from ..adapters.dynamodb import unmarshal
 from ..adapters.stored_records import stored
-from ..bootstrap import scan_reactions
+from ..container import container
 from ..domain.regions import ScanRecord
 from ..errors import TableUnavailable
 from ..observability import count, logger, observed
@@ -43,7 +43,7 @@ def scan_stream(event: DynamoDBEvent) -> dict[str, Any]:
 def _react(region: str, records: list[dict[str, Any]]) -> bool:
     """Return whether the records of one region could be processed; other regions go on where they could not."""
     try:
-        scan_reactions().react(region, [change for record in records if (change := _change(record))])
+        container().scan_reactions.react(region, [change for record in records if (change := _change(record))])
     except Exception:  # noqa: BLE001  named as failed in the answer: Lambda retries it, and buries it in the end
         logger.exception("scan records are to be tried again", region=region)
         return False

@@ -2,8 +2,8 @@
 
 import secrets
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 
+from ..concurrency import executor
 from ..domain.accounts import MOST_TARGETS, Access, Account, membership_fault
 from ..domain.checks import TRUST_CHECK, Check, Discovered, Discovery, StagingCounts, StagingValidation
 from ..domain.regions import ScanRecord
@@ -74,7 +74,7 @@ class AccountProbe:
             "Staging accounts from which nothing was ever extended: neither the inventory nor ListStagingAccounts names"
             " them. Add them by hand."
         ]
-        with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
+        with executor(REGIONS_AT_ONCE) as pool:
             for region, answer in pool.map(lambda scan: self._listed(target, scan.region), active):
                 if isinstance(answer, ServiceError):
                     not_seen.append(f"{region}: ListStagingAccounts failed: {answer}")
@@ -242,12 +242,12 @@ class AccountProbe:
             return region, error
 
     def _everywhere(self, check: Callable[[str], Check], account: Account) -> list[Check]:
-        with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
+        with executor(REGIONS_AT_ONCE) as pool:
             return list(pool.map(check, self._drs_regions(account.partition)))
 
     @staticmethod
     def _each(check: Callable[[ScanRecord], Check], scans: Iterable[ScanRecord]) -> list[Check]:
-        with ThreadPoolExecutor(REGIONS_AT_ONCE) as pool:
+        with executor(REGIONS_AT_ONCE) as pool:
             return list(pool.map(check, scans))
 
     def _with_drs(self, account_id: str) -> Account:

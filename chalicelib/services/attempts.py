@@ -1,8 +1,9 @@
 """Doing the same for many: what fails for one costs the others nothing, and is raised once they are done."""
 
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
+
+from ..concurrency import executor
 
 AT_ONCE = 8
 
@@ -34,7 +35,7 @@ def attempt_each(action: Callable[[In], Out], values: Iterable[In], at_once: int
     if at_once == 1 or len(given) < 2:
         tried = [_attempt(action, value) for value in given]
     else:
-        with ThreadPoolExecutor(at_once) as pool:
+        with executor(at_once) as pool:
             tried = list(pool.map(lambda value: _attempt(action, value), given))
     ended = list(zip(given, tried, strict=True))
     results = {value: out for value, (out, failure) in ended if failure is None}

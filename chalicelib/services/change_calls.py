@@ -5,10 +5,10 @@ that does not answer, or that has refused every call so far.
 """
 
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Generic, TypeVar
 
+from ..concurrency import executor
 from ..errors import (
     NotOptedIn,
     OutOfTime,
@@ -64,7 +64,7 @@ class ChangeCalls(Generic[Thing]):
             ends.append(self._attempt(left.pop(0)))
         if not left:
             return ends
-        with ThreadPoolExecutor(self._at_once) as pool:
+        with executor(self._at_once) as pool:
             return [*ends, *pool.map(self._attempt, left)]
 
     def _attempt(self, thing: Thing) -> ServiceError | None:

@@ -5,9 +5,10 @@ An answer that cannot be read is asked for again by halves, down to the instance
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import NamedTuple, Self
 
+from ..concurrency import executor
 from ..domain.servers import DrsFacts
 from ..errors import ServiceError, UnreadableAnswer
 
@@ -45,7 +46,7 @@ class InstanceLookup:
 
     def __init__(self, ask: Callable[[Origin, list[str]], Instances | ServiceError]) -> None:
         self._ask = ask
-        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._pool = executor(AT_ONCE)
         self._waiting: dict[Origin, dict[str, str]] = {}
         self._asked: list[Future[list[LookupResult]]] = []
 

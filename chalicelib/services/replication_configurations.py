@@ -4,11 +4,11 @@ A scan writes its rows and its record first: at 20 calls a second, asking for th
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any, NamedTuple
 
+from ..concurrency import executor
 from ..domain.accounts import Account
 from ..domain.difference import still_open
 from ..domain.leases import Lease
@@ -60,7 +60,7 @@ class ReplicationConfigurations:
         known = {name for name, row in mine.items() if topology_known(row, row)}
         call = _Call(self._drs, account, scope.region, lambda: self._clock() > lease.stop_at)
         wanted = [name for name in chosen if name in mine and name not in known]
-        with ThreadPoolExecutor(CONFIGURATION_CALLS_AT_ONCE) as pool:
+        with executor(CONFIGURATION_CALLS_AT_ONCE) as pool:
             answers = dict(zip(wanted, pool.map(call, wanted), strict=True))
         now = datetime.fromtimestamp(self._clock(), UTC)
         found = {name: answer for name, answer in answers.items() if answer is not None}

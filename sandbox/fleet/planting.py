@@ -50,7 +50,7 @@ def plant_servers(cloud: SandboxCloud, servers: Sequence[FleetServer], instances
 def register(fleet: Fleet, cloud: SandboxCloud) -> None:
     """Register accounts and memberships through the product's own service."""
     with product_on(cloud.outputs) as product:
-        registry = product.account_registry()
+        registry = product.account_registry
         for account in fleet.accounts:
             registry.register(Account.of(registration(account)), scan_now=False)
         for membership in fleet.memberships:

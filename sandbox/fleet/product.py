@@ -3,10 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from chalicelib import bootstrap, settings
 from chalicelib.adapters import sessions
+from chalicelib.container import Container, deployed, providing
 from sandbox.cloud.outputs import Outputs
 
 SETTINGS = {
@@ -29,8 +28,8 @@ SETTINGS = {
 
 
 @contextmanager
-def product_on(outputs: Outputs) -> Iterator[Any]:
-    """Let the product's `bootstrap` make services that talk to the cloud of `outputs`, as the hub's root.
+def product_on(outputs: Outputs) -> Iterator[Container]:
+    """Let the product's container be one that talks to the cloud of `outputs`, as the hub's root.
 
     Inside, the process's environment is the functions' and everything that the product caches is new; afterwards both
     are as they were. Not for several threads at a time.
@@ -39,11 +38,13 @@ def product_on(outputs: Outputs) -> Iterator[Any]:
         KeyError: the stack lacks an output.
     """
     with _environment({**_isolated(), **_connection(outputs), **_settings(outputs)}):
-        _forget()
+        sessions.forget()
+        made = deployed()
         try:
-            yield bootstrap
+            with providing(lambda: made):
+                yield made
         finally:
-            _forget()
+            sessions.forget()
 
 
 def _settings(outputs: Outputs) -> dict[str, str]:
@@ -83,11 +84,3 @@ def _set(values: dict[str, str | None] | dict[str, str]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-
-
-def _forget() -> None:
-    """Drop what the product keeps for the life of a process: settings, services, sessions, clients."""
-    for module in (bootstrap, settings, sessions):
-        for member in vars(module).values():
-            if hasattr(member, "cache_clear"):
-                member.cache_clear()

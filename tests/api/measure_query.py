@@ -111,11 +111,11 @@ def measure_in_process(stack, case, requests=REQUESTS):
     tags = tuple([tuple(case.filters["tag"].split(":"))] if "tag" in case.filters else [])
     query, times, token = Query(**given, tags=tags), [], None
     with product_on(stack.cloud.outputs) as product:
-        product.inventory_query().page(query, 1)  # warm
+        product.inventory_query.page(query, 1)  # warm
         mark = CALLS.mark()
         for _ in range(requests):
             started = time.perf_counter()
-            page = product.inventory_query().page(query, PAGE, token)
+            page = product.inventory_query.page(query, PAGE, token)
             times.append(1000 * (time.perf_counter() - started))
             token = page.next_token if case.follow else None
         calls = CALLS.since(mark)

@@ -3,17 +3,15 @@
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.api import servers as api
 from chalicelib.api.table import OPERATIONS
+from chalicelib.container import providing
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
 from chalicelib.errors import AccessDenied
-from chalicelib.services.inventory_query import InventoryQuery
-from chalicelib.services.refresh import LONGEST_WAIT_SECONDS, MOST_SCOPES, POLL_SECONDS, Refresher
+from chalicelib.services.refresh import LONGEST_WAIT_SECONDS, MOST_SCOPES, POLL_SECONDS
 
 from ..factories import EPOCH, REGION, SECOND, SOURCE, TARGET, arn_of, instance, wire_server
 from ..fakes import World
@@ -33,8 +31,7 @@ ages = st.integers(0, 3 * FRESH_SECONDS)
 @contextmanager
 def api_of(world, operation="list_servers"):
     """An operation of the API, wired to a world."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "inventory_query", lambda: world.query)
+    with providing(lambda: world.container):
         yield lambda **values: OPERATIONS[operation].answer(values, "test")
 
 
@@ -56,9 +53,7 @@ def values_of(query):
 
 def with_workers(world):
     """Let the queues be worked off while an answer waits."""
-    refresher = world.wired(Refresher, sleep=lambda seconds: (world.settle(), world.clock.advance(seconds)))
-    limit = world.query._freshness_limit
-    world.query = world.wired(InventoryQuery, refresher=refresher, freshness_limit=limit)
+    world.sleep = lambda seconds: (world.settle(), world.clock.advance(seconds))
 
 
 # --- Property 4: freshness ---

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from chalicelib import bootstrap
+from chalicelib.container import container
 from chalicelib.domain.accounts import AccountKind, AccountStatus
 from chalicelib.domain.dead_letters import DeadLetterQueue
 from chalicelib.domain.scopes import Scope
@@ -442,7 +442,7 @@ class Chaos(RuleBasedStateMachine):
 
     @staticmethod
     def registry() -> Any:
-        return bootstrap.account_registry()
+        return container().account_registry
 
     def sets_status(self, account_id: str) -> None:
         status = AccountStatus.INACTIVE if account_id in self.model.inactive else AccountStatus.ACTIVE
@@ -499,7 +499,7 @@ class Chaos(RuleBasedStateMachine):
         if disruption.what == ASKED:
             work = WorkId(list(WorkKind)[number % 2], SCOPES[number % len(SCOPES)])
             at_work = self.world.ledger.last_work
-            bootstrap.work_states().gated.ask(at_work or work, int(self.world.clock()) + 1800)
+            container().ports.work_states.gated.ask(at_work or work, int(self.world.clock()) + 1800)
             return
         if disruption.what in (PAUSE, OVERTAKEN):
             self.world.clock.advance(LONGEST_CALL if name in OUTSIDE else 400)

@@ -12,7 +12,7 @@ from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
-from chalicelib import bootstrap
+from chalicelib.container import container
 from chalicelib.domain.dead_letters import DeadLetterQueue, work_of
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkKind
@@ -169,7 +169,7 @@ class Product:
 
     def ask(self, kind: WorkKind, scopes: list[Scope] | None, **more: Any) -> bool:
         """Ask for a sync."""
-        return self.operator(lambda: bootstrap.planner().sync(SyncRequest(kind, scopes, **more)))
+        return self.operator(lambda: container().planner.sync(SyncRequest(kind, scopes, **more)))
 
     def redrive(self, queue: DeadLetterQueue) -> bool:
         """Have dead letters made good; what can never be worked off stays."""

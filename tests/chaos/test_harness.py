@@ -5,21 +5,22 @@ import inspect
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import bootstrap
 from chalicelib.adapters.dynamodb import marshal
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkKind
+from chalicelib.settings import read_settings
 
 from ..factories import REGION, TARGET, message, scan_record
 from ..fakes import Crash, FakeClock
 from . import clients
 from .calls import CUSTOMER_CALLS, HUB_CALLS, TABLE_CALLS
-from .composition import ADAPTERS
+from .composition import GATED, ChaosPorts
 from .disruptions import DIES, DIES_AFTER, FAILS, TIMES_OUT, TWICE, Disruption, Gated, Invocation, Switchboard
 from .dynamo import DynamoDb
 from .machine import Chaos
 from .shard import BATCH, MOST_RETRIES, Shard, stream_record
 from .sqs import MOST_RECEIVES, VISIBILITY_SECONDS, InMemoryWorkQueue
+from .world import ENVIRONMENT, ChaosWorld
 
 
 @pytest.fixture
@@ -180,7 +181,8 @@ class TestSwitchboard:
 
 
 def test_every_call_that_can_be_disrupted_exists():
-    adapters = {name: getattr(bootstrap, adapter) for adapter, name in ADAPTERS.items()}
+    ports = ChaosPorts(read_settings(ENVIRONMENT), ChaosWorld(Switchboard()), Switchboard())
+    adapters = {name: getattr(ports, name).gated for name in GATED}
     for call in [*HUB_CALLS, *TABLE_CALLS]:
         port, method = call.split(".")
         owner, name = (DynamoDb, f"do_{method}") if port == "table" else (adapters[port], method)

@@ -574,8 +574,8 @@ DEFECTS = [
     Defect(
         "a schedule plans another kind of work",
         "events/schedules.py",
-        "planner().tick(WorkKind.STAGING)",
-        "planner().tick(WorkKind.TAGS)",
+        "planner.tick(WorkKind.STAGING)",
+        "planner.tick(WorkKind.TAGS)",
         "staging accounts are not looked at",
         (_UNIT("events"),),
     ),

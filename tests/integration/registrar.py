@@ -34,12 +34,12 @@ def _enter(environment):
 
 
 def _register(account, scan_now):
-    from chalicelib import bootstrap  # noqa: PLC0415 - once the environment is set
+    from chalicelib.container import container  # noqa: PLC0415 - once the environment is set
 
-    bootstrap.account_registry().register(Account(**account), scan_now=scan_now)
+    container().account_registry.register(Account(**account), scan_now=scan_now)
 
 
 def _add_staging_account(membership):
-    from chalicelib import bootstrap  # noqa: PLC0415 - once the environment is set
+    from chalicelib.container import container  # noqa: PLC0415 - once the environment is set
 
-    bootstrap.account_registry().add_staging_account(Membership(**membership))
+    container().account_registry.add_staging_account(Membership(**membership))

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkKind
-from chalicelib.services.capacity import Capacity
 
 from ..factories import OTHER, REGION, SOURCE, STAGING, TARGET, arn_of, extended_area, instance, membership, wire_server
 from ..fakes import World
@@ -101,5 +100,5 @@ def test_no_call_enters_and_no_byte_comes_from_another_tenant_s_account(tenant_o
     for scope, servers in world.drs.servers.items():
         assert not foreign(json.dumps(list(servers.values()), default=str), tenant_of[scope.account_id])
     for account_id in WITH_DRS:
-        staging = world.wired(Capacity, servers_per_scope=4000).of_account(account_id).staging
+        staging = world.container.capacity.of_account(account_id).staging
         assert {tenant_of[one.account_id] for one in staging} <= {tenant_of[account_id]}

@@ -13,7 +13,7 @@ import yaml
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 
-from chalicelib import bootstrap, settings
+from chalicelib import container
 from chalicelib.adapters import dynamodb
 from chalicelib.domain.regions import RegionStatus
 
@@ -111,11 +111,8 @@ def empty_tables() -> None:
 
 
 def forget_wiring() -> None:
-    """Have settings and services made anew when they are next needed."""
-    settings.settings.cache_clear()
-    for made in vars(bootstrap).values():
-        if hasattr(made, "cache_clear") and getattr(made, "__module__", "") == bootstrap.__name__:
-            made.cache_clear()
+    """Have the container made anew when it is next needed, and the hub's clients."""
+    container.forget()
 
 
 def _create(resource: dict[str, Any]) -> str:

@@ -6,10 +6,10 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from chalicelib import bootstrap
 from chalicelib.adapters.drs import DrsProbe
 from chalicelib.adapters.function_client import FunctionClient
 from chalicelib.adapters.sessions import CustomerSessions, Purpose, hub_client
+from chalicelib.container import container
 from chalicelib.domain.accounts import MOST_TARGETS, Access, AccountKind
 from chalicelib.domain.scopes import Scope
 from chalicelib.errors import (
@@ -24,7 +24,6 @@ from chalicelib.errors import (
     Uninitialized,
 )
 from chalicelib.events import probe as events
-from chalicelib.services.account_probe import AccountProbe
 from sandbox.drs import moto_backend
 from sandbox.drs.control import control
 
@@ -104,7 +103,7 @@ def fake():
 @pytest.fixture
 def probe(world, fake):
     world.probe = fake
-    return world.wired(AccountProbe, hub_account_id=HUB, servers_per_scope=4000)
+    return world.container.account_probe
 
 
 def results(checks, name=None):
@@ -320,13 +319,13 @@ class TestClient:
     def test_a_function_without_the_setting_says_so(self, deployed, monkeypatch):
         monkeypatch.delenv("ACCOUNT_PROBE_FUNCTION", raising=False)
         with pytest.raises(SettingError, match="ACCOUNT_PROBE_FUNCTION"):
-            bootstrap.probe_client()
+            _ = container().ports.probe_function
 
 
 class TestHandler:
     @pytest.fixture
     def invoke(self, deployed, probe, monkeypatch):
-        monkeypatch.setattr(events, "account_probe", lambda: probe)
+        monkeypatch.setattr(container(), "account_probe", probe)
         return lambda event: events.probe_account(event, lambda_context())
 
     def test_every_probe_has_an_answer(self, invoke):

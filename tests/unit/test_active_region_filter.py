@@ -2,8 +2,9 @@
 
 import pytest
 
-from chalicelib import active_region_filter, bootstrap
+from chalicelib import active_region_filter
 from chalicelib.adapters.aws_regions import drs_regions
+from chalicelib.container import container
 from chalicelib.domain.scopes import Scope
 from chalicelib.errors import InvalidRequest, TableUnavailable
 from chalicelib.services.active_region_filter import ActiveRegionFilter
@@ -103,21 +104,21 @@ class TestSeedModule:
     def test_the_cache_can_be_dropped(self):
         active_region_filter.update_region_status(REGION, 3)
         active_region_filter.get_active_regions()
-        bootstrap.region_statuses().replace(None, region_status(SECOND, 1))
+        container().ports.statuses.replace(None, region_status(SECOND, 1))
         assert active_region_filter.get_active_regions() == [REGION]
         active_region_filter.invalidate_region_cache()
         assert active_region_filter.get_active_regions() == [REGION, SECOND]
 
     def test_active_regions_are_told_by_account(self):
-        bootstrap.work_states().ask(work(), 0)
-        bootstrap.work_states().take(work(), 1, 2)
+        container().ports.work_states.ask(work(), 0)
+        container().ports.work_states.take(work(), 1, 2)
         records = [scan_record(), scan_record(SECOND), scan_record(account_id=OTHER, server_count=0)]
-        bootstrap.fenced_writes().write(lease(), records)
+        container().ports.writer.write(lease(), records)
         told = active_region_filter.get_active_regions_multi_account([TARGET, OTHER, TARGET])
         assert told == {TARGET: [REGION, SECOND], OTHER: []}
 
     def test_a_table_that_is_gone_is_a_fallback(self, monkeypatch):
-        monkeypatch.setattr(bootstrap.region_statuses(), "_table", "no-such-table")
+        monkeypatch.setattr(container().ports.statuses, "_table", "no-such-table")
         assert active_region_filter.get_active_regions() == drs_regions()
 
 

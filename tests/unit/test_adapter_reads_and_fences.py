@@ -6,9 +6,9 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from chalicelib import bootstrap
-from chalicelib.adapters import dynamodb, item_sizes
+from chalicelib.adapters import dynamodb
 from chalicelib.adapters.drs import DrsReader, DrsWriter
+from chalicelib.container import container
 from chalicelib.errors import LeaseLost
 
 from ..factories import EPOCH, REGION, SCOPE, STAGING, TARGET, account, arn_of, row_update, work
@@ -59,17 +59,17 @@ class TestConsistentReads:
     @pytest.mark.parametrize(
         "read",
         [
-            lambda: bootstrap.telemetries().read(SCOPE),
-            lambda: bootstrap.scans().read(SCOPE),
-            lambda: bootstrap.scans().of_region(REGION),
-            lambda: bootstrap.scans().of_scopes([SCOPE]),
-            lambda: bootstrap.accounts().read(TARGET),
-            lambda: bootstrap.accounts().memberships(TARGET),
-            lambda: bootstrap.inventory().read([("s-1", REGION)]),
-            lambda: bootstrap.region_statuses().read(REGION),
-            lambda: bootstrap.region_statuses().read_all(),
-            lambda: bootstrap.refusals().of_target(SCOPE),
-            lambda: bootstrap.work_states().read([work()]),
+            lambda: container().ports.telemetries.read(SCOPE),
+            lambda: container().ports.scans.read(SCOPE),
+            lambda: container().ports.scans.of_region(REGION),
+            lambda: container().ports.scans.of_scopes([SCOPE]),
+            lambda: container().ports.accounts.read(TARGET),
+            lambda: container().ports.accounts.memberships(TARGET),
+            lambda: container().ports.inventory.read([("s-1", REGION)]),
+            lambda: container().ports.statuses.read(REGION),
+            lambda: [*container().ports.statuses.read_all()],
+            lambda: container().ports.refusals.of_target(SCOPE),
+            lambda: container().ports.work_states.read([work()]),
         ],
     )
     def test_a_read_by_key_sees_what_was_written_before(self, requests, read):
@@ -81,8 +81,8 @@ class TestConsistentReads:
 
 class TestFence:
     @pytest.fixture
-    def ports(self, deployed, monkeypatch):
-        monkeypatch.setattr(item_sizes, "ACTIONS_PER_TRANSACTION", 2)
+    def ports(self, deployed):
+        container().ports.actions_per_transaction = 2
         return on_tables()
 
     @pytest.mark.parametrize("transactions", [1, 2])

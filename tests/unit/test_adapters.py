@@ -8,7 +8,6 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 from moto import mock_aws
 
-from chalicelib import bootstrap
 from chalicelib.adapters import clients, dynamodb, pauses, telemetry_table
 from chalicelib.adapters.accounts_table import AccountsTable
 from chalicelib.adapters.calls import CALLS, CallCounter
@@ -18,6 +17,7 @@ from chalicelib.adapters.pacing import paced
 from chalicelib.adapters.services import translated
 from chalicelib.adapters.sessions import CLIENTS_KEPT, CustomerSessions, Purpose, hub_client
 from chalicelib.adapters.stored_records import NEWER
+from chalicelib.container import container
 from chalicelib.domain.accounts import Access, AccountKind
 from chalicelib.domain.leases import DueWork
 from chalicelib.domain.servers import Telemetry
@@ -357,7 +357,7 @@ class TestDynamoDb:
     def test_unprocessed_keys_are_asked_for_again(self, deployed, monkeypatch):
         works = [work(scope=SCOPE._replace(account_id=f"{number:012d}")) for number in range(5)]
         for each in works:
-            bootstrap.work_states().ask(each, EPOCH)
+            container().ports.work_states.ask(each, EPOCH)
         client, asked = dynamodb.client(), []
         real = client.batch_get_item
 
@@ -370,7 +370,7 @@ class TestDynamoDb:
             return {**answer, "UnprocessedKeys": {table: {**request, "Keys": left}} if left else {}}
 
         monkeypatch.setattr(client, "batch_get_item", stingy)
-        assert set(bootstrap.work_states().read(works)) == set(works)
+        assert set(container().ports.work_states.read(works)) == set(works)
         assert asked == [5, 3, 1]
 
     def test_keys_that_stay_unprocessed_are_an_error_and_no_short_answer(self, deployed, monkeypatch):
@@ -380,7 +380,7 @@ class TestDynamoDb:
         monkeypatch.setattr(pauses, "LONGEST_SECONDS", 0)
         monkeypatch.setattr(dynamodb.client(), "batch_get_item", stingy)
         with pytest.raises(TableUnavailable, match="1 of 1 keys"):
-            bootstrap.work_states().read([work()])
+            container().ports.work_states.read([work()])
 
     def test_a_transaction_that_conflicts_all_the_time_is_an_error(self, deployed, monkeypatch):
         lease, attempts = self.leased(), []
@@ -392,7 +392,7 @@ class TestDynamoDb:
         monkeypatch.setattr(pauses, "LONGEST_SECONDS", 0)
         monkeypatch.setattr(dynamodb.client(), "transact_write_items", conflicting)
         with pytest.raises(DrsActiveRegionsError, match="conflicted 8 times"):
-            bootstrap.fenced_writes().write(lease, [row_update()])
+            container().ports.writer.write(lease, [row_update()])
         assert len(attempts) == 8
 
     def test_a_transaction_conflict_is_tried_again(self, deployed, monkeypatch):
@@ -407,8 +407,8 @@ class TestDynamoDb:
             return real(**parameters)
 
         monkeypatch.setattr(client, "transact_write_items", conflicting)
-        bootstrap.fenced_writes().write(lease, [row_update()])
-        assert bootstrap.inventory().read([("s-1", REGION)])
+        container().ports.writer.write(lease, [row_update()])
+        assert container().ports.inventory.read([("s-1", REGION)])
         assert len(attempts) == 3
 
     def test_a_transaction_whose_epoch_is_over_is_told_by_its_reasons(self, cancelling):
@@ -434,7 +434,7 @@ class TestDynamoDb:
                 raise self.cancelled(*codes)
 
             monkeypatch.setattr(dynamodb.client(), "transact_write_items", cancelled)
-            return lambda writes: bootstrap.fenced_writes().write(lease, writes)
+            return lambda writes: container().ports.writer.write(lease, writes)
 
         return write_with
 
@@ -448,7 +448,7 @@ class TestDynamoDb:
         monkeypatch.setattr(pauses, "LONGEST_SECONDS", 0)
         monkeypatch.setattr(dynamodb.client(), "update_item", busy)
         with pytest.raises(TableUnavailable, match="busy 8 times"):
-            bootstrap.work_states().ask(work(), EPOCH)
+            container().ports.work_states.ask(work(), EPOCH)
         assert len(attempts) == 8
 
     def test_another_error_of_a_table_is_not_swallowed(self, deployed, monkeypatch):
@@ -456,18 +456,18 @@ class TestDynamoDb:
             raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateItem")
 
         lease = self.leased()
-        bootstrap.accounts().create(account())
+        container().ports.accounts.create(account())
         for operation in ("update_item", "put_item", "transact_write_items", "delete_item"):
             monkeypatch.setattr(dynamodb.client(), operation, refuses)
         due = DueWork(work(), EPOCH)
         calls = [
-            lambda: bootstrap.work_states().claim(due, EPOCH, EPOCH),
-            lambda: bootstrap.work_states().retire(due),
-            lambda: bootstrap.work_states().take(work(), EPOCH, EPOCH),
-            lambda: bootstrap.work_states().fail(lease, "x", EPOCH),
-            lambda: bootstrap.accounts().create(account()),
-            lambda: bootstrap.accounts().replace(account()),
-            lambda: bootstrap.fenced_writes().write(lease, [scan_record()]),
+            lambda: container().ports.work_states.claim(due, EPOCH, EPOCH),
+            lambda: container().ports.work_states.retire(due),
+            lambda: container().ports.work_states.take(work(), EPOCH, EPOCH),
+            lambda: container().ports.work_states.fail(lease, "x", EPOCH),
+            lambda: container().ports.accounts.create(account()),
+            lambda: container().ports.accounts.replace(account()),
+            lambda: container().ports.writer.write(lease, [scan_record()]),
         ]
         for call in calls:
             with pytest.raises(ClientError, match="AccessDenied"):
@@ -475,10 +475,10 @@ class TestDynamoDb:
 
     def test_a_scan_record_that_does_not_parse_is_an_error_of_its_scope(self, deployed):
         lease = self.leased()
-        bootstrap.fenced_writes().write(lease, [scan_record(), scan_record(account_id=STAGING)])
+        container().ports.writer.write(lease, [scan_record(), scan_record(account_id=STAGING)])
         item = dynamodb.marshal({**scan_record().item(), "state": "NONSENSE", "serverCount": 7})
         dynamodb.client().put_item(TableName=deployed["SCAN_TABLE"], Item=item)
-        broken, fine = bootstrap.scans().of_region(REGION)
+        broken, fine = container().ports.scans.of_region(REGION)
         assert (broken.state, broken.server_count) == ("ERROR", 7)
         assert broken.error_message == NEWER
         assert fine == scan_record(account_id=STAGING)
@@ -507,8 +507,8 @@ class TestDynamoDb:
 
     @staticmethod
     def leased():
-        bootstrap.work_states().ask(work(), EPOCH)
-        return bootstrap.work_states().take(work(), EPOCH, EPOCH + 330).lease
+        container().ports.work_states.ask(work(), EPOCH)
+        return container().ports.work_states.take(work(), EPOCH, EPOCH + 330).lease
 
     @staticmethod
     def cancelled(*codes):
@@ -520,7 +520,7 @@ class TestDynamoDb:
 class TestQueues:
     def test_each_kind_has_its_queue(self, deployed):
         messages = [message(kind, status_version=3) for kind in WorkKind for _ in range(12)]
-        bootstrap.work_queue().send(messages)
+        container().ports.queue.send(messages)
         sqs = boto3.client("sqs", "us-east-1")
         for kind in WorkKind:
             url = deployed[f"{kind.upper()}_QUEUE_URL"]
@@ -532,7 +532,7 @@ class TestQueues:
     def test_a_batch_that_is_taken_in_part_is_an_error(self, deployed, monkeypatch):
         monkeypatch.setattr(hub_client("sqs"), "send_message_batch", lambda **_: {"Failed": [{"Id": "0"}]})
         with pytest.raises(DrsActiveRegionsError, match="refused 1 of 1"):
-            bootstrap.work_queue().send([message()])
+            container().ports.queue.send([message()])
 
 
 class TestAccounts:

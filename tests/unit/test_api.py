@@ -6,13 +6,11 @@ import pytest
 from chalice.test import Client
 
 import app as the_app
-from chalicelib import bootstrap
-from chalicelib.api import accounts as api_accounts
-from chalicelib.api import staging_accounts as api_staging
 from chalicelib.api.accounts import RegisterAccount
 from chalicelib.api.answers import STATUS, error_body
 from chalicelib.api.operation import parsed
 from chalicelib.api.table import OPERATIONS
+from chalicelib.container import container, forget
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
@@ -48,13 +46,13 @@ def http(deployed):
 @pytest.fixture
 def stocked(http):
     """One account, one active region with three servers, one idle region."""
-    bootstrap.accounts().create(account())
-    bootstrap.work_states().ask(work(), 0)
-    bootstrap.work_states().take(work(), 1, 2)
+    container().ports.accounts.create(account())
+    container().ports.work_states.ask(work(), 0)
+    container().ports.work_states.take(work(), 1, 2)
     rows = [row_update(server, sourceTags={"Name": f"web-{number}"}) for number, server in enumerate(SERVERS)]
-    bootstrap.fenced_writes().write(lease(), [*rows, scan_record(server_count=3), scan_record(SECOND, server_count=0)])
+    container().ports.writer.write(lease(), [*rows, scan_record(server_count=3), scan_record(SECOND, server_count=0)])
     for region, count in ((REGION, 3), (SECOND, 0)):
-        bootstrap.region_statuses().replace(None, region_status(region, count))
+        container().ports.statuses.replace(None, region_status(region, count))
     return http
 
 
@@ -112,7 +110,7 @@ class TestHealth:
 
     @pytest.mark.usefixtures("deployed")
     def test_a_missing_setting_fails(self, monkeypatch):
-        bootstrap.settings.cache_clear()
+        forget()
         monkeypatch.delenv("RUNS_TABLE")
         with pytest.raises(SettingError):
             OPERATIONS["health"].answer({}, "operator")
@@ -135,7 +133,7 @@ class TestRegions:
         assert body["asOf"].endswith("Z")
 
     def test_a_table_that_cannot_be_read_is_unavailable(self, http, monkeypatch):
-        monkeypatch.setattr(bootstrap.region_statuses(), "_table", "no-such-table")
+        monkeypatch.setattr(container().ports.statuses, "_table", "no-such-table")
         assert get(http, "/regions")[0] == 503
 
 
@@ -196,10 +194,10 @@ class TestSyncs:
         scope = {"accountId": TARGET, "region": REGION}
         status, run = post(stocked, "/syncs", {"kind": "tags", "dryRun": True, "scopes": [scope]})
         assert (status, run["dryRun"], run["mode"]) == (202, True, "named")
-        assert bootstrap.work_states().read([work(WorkKind.TAGS, dry_run=True)])
+        assert container().ports.work_states.read([work(WorkKind.TAGS, dry_run=True)])
 
     def test_with_wait_the_summary_comes_along(self, stocked, monkeypatch):
-        monkeypatch.setattr(bootstrap.run_reader(), "_sleep", lambda _: None)
+        monkeypatch.setattr(container().run_reader, "_sleep", lambda _: None)
         assert post(stocked, "/syncs", {"kind": "inventory", "wait": 0.01})[1]["status"] == "RUNNING"
 
     @pytest.mark.parametrize(
@@ -252,7 +250,7 @@ class TestRegionDetail:
     def test_active_regions_are_told_of_all_or_one(self, stocked):
         assert get(stocked, "/regions/active")[1] == {"accountId": None, "regions": [REGION]}
         assert get(stocked, f"/regions/active?accountId={TARGET}")[1]["regions"] == [REGION]
-        bootstrap.accounts().create(account(STAGING, AccountKind.STAGING))
+        container().ports.accounts.create(account(STAGING, AccountKind.STAGING))
         assert get(stocked, f"/regions/active?accountId={STAGING}")[1]["regions"] == []
 
     def test_an_unknown_account_is_no_account_without_active_regions(self, stocked):
@@ -289,7 +287,7 @@ class TestAccounts:
         assert [one["accountId"] for one in get(stocked, "/accounts?kind=staging")[1]["accounts"]] == [STAGING]
         status, told = put(stocked, f"/accounts/{STAGING}", {**CHANGE, "name": "renamed"})
         assert (status, told["name"], told["externalIdSet"]) == (200, "renamed", True)
-        assert bootstrap.accounts().read(STAGING).external_id == "a-secret-of-its-own"
+        assert container().ports.accounts.read(STAGING).external_id == "a-secret-of-its-own"
         removed = stocked.delete(f"/accounts/{STAGING}")
         assert removed.status_code == 202
         assert removed.json_body["scopes"] > 0
@@ -303,13 +301,13 @@ class TestAccounts:
         assert told["writerRoleArn"] == f"arn:aws:iam::{STAGING}:role/drs-active-regions-writer"
         for part in (f"HubAccountId={HUB}", "HubRolePath=/drs-active-regions/dev/", f"ExternalId={told['externalId']}"):
             assert part in told["deployRoles"]
-        assert bootstrap.accounts().read(STAGING).external_id == told["externalId"]
+        assert container().ports.accounts.read(STAGING).external_id == told["externalId"]
         assert told["externalId"] not in json.dumps([get(stocked, f"/accounts/{STAGING}"), get(stocked, "/accounts")])
 
     def test_the_hub_s_own_account_is_protected_by_roles_like_any_other(self, stocked):
         """The hub's functions have no right of their own to DRS: without roles every region would say ACCESS_DENIED."""
         told = post(stocked, "/accounts", {"accountId": HUB, "name": "our one account"})[1]
-        stored = bootstrap.accounts().read(HUB)
+        stored = container().ports.accounts.read(HUB)
         assert stored.reader_role_arn == f"arn:aws:iam::{HUB}:role/drs-active-regions-reader"
         assert stored.external_id == told["externalId"]
         assert f"ExternalId={told['externalId']}" in told["deployRoles"]
@@ -326,7 +324,7 @@ class TestAccounts:
             put(stocked, f"/accounts/{STAGING}", {**CHANGE, "newExternalId": True})[1]["externalId"] for _ in range(2)
         )
         assert first != second
-        assert bootstrap.accounts().read(STAGING).external_id == second
+        assert container().ports.accounts.read(STAGING).external_id == second
         assert put(stocked, f"/accounts/{STAGING}", CHANGE)[1]["externalId"] is None
         both = {**CHANGE, "newExternalId": True, "externalId": "x" * 16}
         assert put(stocked, f"/accounts/{STAGING}", both)[0] == 400
@@ -346,7 +344,7 @@ class TestAccounts:
                 check = {"name": "externalId", "subject": "role", "message": "it is open", "advice": "Close it"}
                 return {"checks": [{**check, "ok": found["ok"]}]}
 
-        monkeypatch.setattr(api_accounts, "probe_client", Probe)
+        container().ports.probe_function = Probe()
 
         def validated(ok):
             found["ok"] = ok
@@ -407,7 +405,7 @@ class TestAccounts:
         assert get(stocked, "/capacity")[0] == 200
 
     def test_work_of_every_kind_is_told_and_what_broke_off_is_never_fine(self, stocked):
-        states, tags, staging = bootstrap.work_states(), work(WorkKind.TAGS), work(WorkKind.STAGING)
+        states, tags, staging = container().ports.work_states, work(WorkKind.TAGS), work(WorkKind.STAGING)
         for of in (tags, staging, work(scope=Scope(TARGET, SECOND))):
             states.ask(of, 900)
         denied = outcome(1800, state=ScopeState.ACCESS_DENIED, message="no", failures=2)
@@ -428,8 +426,8 @@ class TestAccounts:
 
     def test_a_scope_without_a_record_says_why_its_scan_broke_off(self, stocked):
         of = work(scope=Scope(TARGET, "eu-north-1"))
-        bootstrap.work_states().ask(of, 900)
-        bootstrap.work_states().fail(bootstrap.work_states().take(of, 1, 2).lease, "MemoryError: ", 1900)
+        container().ports.work_states.ask(of, 900)
+        container().ports.work_states.fail(container().ports.work_states.take(of, 1, 2).lease, "MemoryError: ", 1900)
         regions = {one["region"]: one for one in get(stocked, f"/accounts/{TARGET}/regions")[1]["regions"]}
         assert regions["eu-north-1"]["errorMessage"] == "MemoryError: "
         assert regions["eu-north-1"]["work"]["inventory"]["state"] == "ERROR"
@@ -449,8 +447,7 @@ class TestAccounts:
                     "counts": [],
                 }
 
-        for module in (api_accounts, api_staging):
-            monkeypatch.setattr(module, "probe_client", Probe)
+        container().ports.probe_function = Probe()
         assert post(stocked, f"/accounts/{TARGET}/validate", {})[1]["ok"] is False
         assert post(stocked, f"/accounts/{TARGET}/staging-accounts/discover", {})[0] == 200
         body = {"stagingAccountId": STAGING, "targetAccountId": TARGET}

@@ -8,7 +8,6 @@ from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.capacity import Band, band, scope_capacity
 from chalicelib.domain.scopes import Scope
 from chalicelib.errors import NotFound, ServiceError
-from chalicelib.services.capacity import Capacity
 
 from ..factories import OTHER, REGION, SCOPE, SECOND, SOURCE, STAGING, TARGET, scan_record, wire_server
 
@@ -68,7 +67,7 @@ def stocked(world):
 
 
 def capacity(world):
-    return world.wired(Capacity, servers_per_scope=4000)
+    return world.container.capacity
 
 
 def test_machines_are_counted_where_they_replicate(stocked):

@@ -12,11 +12,12 @@ import pytest
 from chalice.app import Blueprint
 
 import app as the_app
-from chalicelib import bootstrap, events
+from chalicelib import events
 from chalicelib.adapters.dynamodb import marshal
-from chalicelib.api import accounts, syncs
+from chalicelib.api import syncs
 from chalicelib.api.operation import RunsIn
 from chalicelib.api.table import OPERATIONS
+from chalicelib.container import container
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.leases import Outcome
 from chalicelib.domain.regions import ScopeState
@@ -73,8 +74,8 @@ def worker(deployed, monkeypatch):
             return Outcome(work_result(), None)
 
     made = Worker()
-    monkeypatch.setattr(queues, "inventory_sync", lambda: made)
-    monkeypatch.setattr(bootstrap.work_queue(), "retry_in", lambda *arguments: made.retried.append(arguments))
+    monkeypatch.setattr(container(), "inventory_sync", made)
+    monkeypatch.setattr(container().ports.queue, "retry_in", lambda *arguments: made.retried.append(arguments))
     return made
 
 
@@ -82,7 +83,7 @@ def asked(*account_ids):
     """Bodies of messages for work that is wanted."""
     scopes = [SCOPE._replace(account_id=account_id) for account_id in account_ids]
     for scope in scopes:
-        bootstrap.work_states().ask(work(scope=scope), EPOCH)
+        container().ports.work_states.ask(work(scope=scope), EPOCH)
     return [body_of(message(scope=scope)) for scope in scopes]
 
 
@@ -116,7 +117,7 @@ class TestQueues:
         assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
         assert [account_id for account_id, _ in worker.worked] == [ONE, THREE]
         assert worker.retried == [(WorkKind.INVENTORY, "receipt-1", 60)]
-        state = bootstrap.work_states().read([work(scope=SCOPE._replace(account_id=TWO))])
+        state = container().ports.work_states.read([work(scope=SCOPE._replace(account_id=TWO))])
         assert "no luck" in next(iter(state.values())).last_error
 
     def test_a_batch_of_which_all_fails_is_not_reported_as_done(self, worker):
@@ -152,7 +153,7 @@ class TestQueues:
         told = {name: value["StringValue"] for name, value in buried["MessageAttributes"].items()}
         assert told == {"reason": f"RuntimeError: no luck with {TWO}", "queue": "inventory"}
         assert (buried["Body"], worker.retried) == (bodies[1], [])
-        (state,) = bootstrap.work_states().read([work(scope=SCOPE._replace(account_id=TWO))]).values()
+        (state,) = container().ports.work_states.read([work(scope=SCOPE._replace(account_id=TWO))]).values()
         assert (state.done, state.wanted) == (0, 1)
         assert state.next_due_at is not None
 
@@ -167,7 +168,7 @@ class TestQueues:
             raise RuntimeError("SQS is away")
 
         worker.failing = {TWO}
-        monkeypatch.setattr(bootstrap.work_queue(), "bury", fails)
+        monkeypatch.setattr(container().ports.queue, "bury", fails)
         answer = invoke(queues.inventory_worker, received_before(queues.MOST_TRIES, 1, *asked(ONE, TWO)))
         assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
 
@@ -184,7 +185,7 @@ class TestQueues:
         answer = invoke(queues.inventory_worker, sqs_event(body), seconds_left=queues.LEAST_SECONDS - 1)
         assert (answer, waiting(deployed["INVENTORY_QUEUE_URL"])) == ({"batchItemFailures": []}, [])
         of = work(scope=SCOPE._replace(account_id=ONE))
-        state = bootstrap.work_states().read([of])[of]
+        state = container().ports.work_states.read([of])[of]
         assert (state.done, state.wanted, state.next_due_at) == (0, 1, EPOCH)
 
     def test_what_was_received_too_often_and_is_done_meanwhile_is_not_buried(self, worker, deployed):
@@ -231,23 +232,23 @@ class TestQueues:
         ("handler", "kind"), [(queues.tags_worker, WorkKind.TAGS), (queues.staging_worker, WorkKind.STAGING)]
     )
     def test_tags_and_staging_have_workers_of_their_own(self, deployed, handler, kind):
-        bootstrap.accounts().create(account())
-        bootstrap.work_states().ask(work(kind), EPOCH)
+        container().ports.accounts.create(account())
+        container().ports.work_states.ask(work(kind), EPOCH)
         assert invoke(handler, sqs_event(body_of(message(kind)))) == {"batchItemFailures": []}
-        state = bootstrap.work_states().read([work(kind)])[work(kind)]
+        state = container().ports.work_states.read([work(kind)])[work(kind)]
         assert (state.done, state.result.state) == (1, ScopeState.AVAILABLE)
 
     def test_a_message_can_be_made_visible_again_later(self, deployed):
         url = deployed["INVENTORY_QUEUE_URL"]
-        bootstrap.work_queue().send([message()])
+        container().ports.queue.send([message()])
         (received,) = waiting(url)
-        bootstrap.work_queue().retry_in(WorkKind.INVENTORY, received["ReceiptHandle"], 0)
+        container().ports.queue.retry_in(WorkKind.INVENTORY, received["ReceiptHandle"], 0)
         assert len(waiting(url)) == 1
 
     def test_metrics_are_written_even_where_the_handler_fails(self, deployed, capsys):
         @observed
         def failing():
-            bootstrap.region_filter().decide()
+            container().region_filter.decide()
             raise RuntimeError("no luck")
 
         with observing(), pytest.raises(RuntimeError):
@@ -270,14 +271,14 @@ class TestStreams:
     def test_regions_are_folded_and_work_asked_for(self, stored, deployed):
         changes = [(None, stored(scan_record())), (None, stored(scan_record(SECOND, server_count=0)))]
         assert invoke(streams.scan_stream, stream_event(*changes)) == {"batchItemFailures": []}
-        rows = {row.region: row.server_count for row in bootstrap.region_statuses().read_all()}
+        rows = {row.region: row.server_count for row in container().ports.statuses.read_all()}
         assert rows == {REGION: 1, SECOND: 0}
         (tags,) = waiting(deployed["TAGS_QUEUE_URL"])
         assert json.loads(tags["Body"])["accountId"] == TARGET
 
     def test_a_region_is_folded_once_for_a_batch(self, stored, monkeypatch):
         seen = []
-        monkeypatch.setattr(bootstrap.scan_reactions(), "react", lambda region, changes: seen.append((region, changes)))
+        monkeypatch.setattr(container().scan_reactions, "react", lambda region, changes: seen.append((region, changes)))
         first, second = stored(scan_record()), stored(scan_record(epoch=2))
         invoke(streams.scan_stream, stream_event((None, first), (first, second)))
         assert seen == [(REGION, [(None, first), (first, second)])]
@@ -288,7 +289,7 @@ class TestStreams:
         key = marshal({"region": REGION, "accountId": TARGET})
         boto3.client("dynamodb", "us-east-1").delete_item(TableName=deployed["SCAN_TABLE"], Key=key)
         invoke(streams.scan_stream, stream_event((record, None)))
-        assert bootstrap.region_statuses().read(REGION) is None
+        assert container().ports.statuses.read(REGION) is None
 
     def test_what_fails_is_named_from_its_first_record_and_the_rest_goes_on(self, stored):
         malformed = stream_event((None, scan_record()), (None, scan_record(SECOND)), (None, scan_record()))
@@ -297,11 +298,11 @@ class TestStreams:
         answer = invoke(streams.scan_stream, malformed)
         named = [item["itemIdentifier"] for item in answer["batchItemFailures"]]
         assert named in ([], ["100"])
-        assert bootstrap.region_statuses().read(SECOND).server_count == 1
+        assert container().ports.statuses.read(SECOND).server_count == 1
 
     def test_a_record_in_words_of_a_newer_version_counts_as_an_error(self, stored, monkeypatch):
         seen = []
-        monkeypatch.setattr(bootstrap.scan_reactions(), "react", lambda region, changes: seen.extend(changes))
+        monkeypatch.setattr(container().scan_reactions, "react", lambda region, changes: seen.extend(changes))
         event = stream_event((None, stored(scan_record())))
         event["Records"][0]["dynamodb"]["NewImage"]["state"] = {"S": "A_STATE_OF_A_NEWER_VERSION"}
         assert invoke(streams.scan_stream, event) == {"batchItemFailures": []}
@@ -313,7 +314,7 @@ class TestStreams:
         self, stored, monkeypatch, capsys, image, changes
     ):
         seen = []
-        monkeypatch.setattr(bootstrap.scan_reactions(), "react", lambda region, changes: seen.append(changes))
+        monkeypatch.setattr(container().scan_reactions, "react", lambda region, changes: seen.append(changes))
         records = [stored(scan_record(account_id=account_id)) for account_id in (ONE, TWO, THREE)]
         event = stream_event(*((record, record) for record in records))
         event["Records"][0]["dynamodb"][image]["lastChecked"] = {"L": []}
@@ -325,7 +326,7 @@ class TestStreams:
         def fails(*_):
             raise RuntimeError("no luck")
 
-        monkeypatch.setattr(bootstrap.scan_reactions(), "react", fails)
+        monkeypatch.setattr(container().scan_reactions, "react", fails)
         events = stream_event((None, scan_record()), (None, scan_record(SECOND)))
         answer = invoke(streams.scan_stream, events)
         assert answer == {"batchItemFailures": [{"itemIdentifier": "100"}, {"itemIdentifier": "101"}]}
@@ -341,18 +342,18 @@ class TestSchedules:
         ],
     )
     def test_a_tick_plans_its_kind(self, deployed, handler, kind):
-        bootstrap.accounts().create(account())
-        bootstrap.accounts().create(account(STAGING, AccountKind.STAGING))
-        bootstrap.accounts().create_membership(membership())
+        container().ports.accounts.create(account())
+        container().ports.accounts.create(account(STAGING, AccountKind.STAGING))
+        container().ports.accounts.create_membership(membership())
         tick = {"version": "0", "account": "1", "region": "r", "detail": {}, "detail-type": "t", "source": "s"}
         invoke(handler, {**tick, "time": "t", "id": "i", "resources": []})
-        assert bootstrap.work_states().read([work(kind)])[work(kind)].wanted == 1
+        assert container().ports.work_states.read([work(kind)])[work(kind)].wanted == 1
 
     def test_a_failure_is_let_out_so_that_it_is_retried(self, deployed, monkeypatch):
         def fails(*_):
             raise RuntimeError("no luck")
 
-        monkeypatch.setattr(bootstrap.planner(), "tick", fails)
+        monkeypatch.setattr(container().planner, "tick", fails)
         tick = {"version": "0", "account": "1", "region": "r", "detail": {}, "detail-type": "t", "source": "s"}
         with pytest.raises(RuntimeError, match="no luck"):
             invoke(schedules.inventory_schedule, {**tick, "time": "t", "id": "i", "resources": []})
@@ -370,7 +371,7 @@ class TestSchedules:
             return tick
 
         for name in ("planner", "resync"):
-            monkeypatch.setattr(getattr(bootstrap, name)(), "tick", ticks(name))
+            monkeypatch.setattr(getattr(container(), name), "tick", ticks(name))
         tick = {"version": "0", "account": "1", "region": "r", "detail": {}, "detail-type": "t", "source": "s"}
         with pytest.raises(RuntimeError, match=failing):
             invoke(schedules.inventory_schedule, {**tick, "time": "t", "id": "i", "resources": []})
@@ -396,8 +397,8 @@ class TestOperations:
             return {"checks": [], "ok": True}
 
     def test_a_change_and_an_entry_are_put_on_record_with_the_invocation(self, deployed, monkeypatch):
-        monkeypatch.setattr(accounts, "probe_client", self.Probe)
-        bootstrap.accounts().create(account())
+        container().ports.probe_function = self.Probe()
+        container().ports.accounts.create(account())
         with observing() as seen:
             invoke(operations.operations, {"operation": "list_accounts"})
             invoke(operations.operations, {"operation": "validate_account", "accountId": TARGET})
@@ -416,16 +417,16 @@ class TestOperations:
         ],
     )
     def test_a_sync_answers_with_its_run(self, deployed, operation, kind):
-        bootstrap.accounts().create(account())
+        container().ports.accounts.create(account())
         answer = invoke(operations.operations, {"operation": operation})
         assert (answer["kind"], answer["mode"]) == (kind, "fallback")
         progress = invoke(operations.operations, {"operation": "get_sync", "runId": answer["runId"]})
         assert progress["status"] == "RUNNING"
 
     def test_a_caller_may_wait_for_the_summary(self, deployed, monkeypatch):
-        bootstrap.accounts().create(account())
+        container().ports.accounts.create(account())
         scope = [{"accountId": TARGET, "region": REGION}]
-        monkeypatch.setattr(bootstrap.run_reader(), "_sleep", lambda _: None)
+        monkeypatch.setattr(container().run_reader, "_sleep", lambda _: None)
         answer = invoke(
             operations.operations, {"operation": "sync_source_server_inventory", "scopes": scope, "wait": 0.01}
         )

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib import bootstrap, inventory_query
+from chalicelib import inventory_query
 from chalicelib.adapters.aws_partitions import aws_partition
+from chalicelib.container import container
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.failback import events_after, failback_topology
 from chalicelib.domain.history import MOST_EVENTS, Event, EventKind, trimmed
@@ -210,11 +211,11 @@ class TestSeedModule:
     @pytest.fixture
     def stocked(self, monkeypatch):
         monkeypatch.setattr("chalicelib.services.refresh.LONGEST_WAIT_SECONDS", 0)
-        bootstrap.work_states().ask(work(), 0)
-        lease = bootstrap.work_states().take(work(), 1, 2).lease
+        container().ports.work_states.ask(work(), 0)
+        lease = container().ports.work_states.take(work(), 1, 2).lease
         rows = [row_update(f"s-{number}", cpuCores=number, sourceTags={"env": "prod"}) for number in range(4)]
-        bootstrap.fenced_writes().write(lease, [*rows, scan_record(server_count=4)])
-        bootstrap.region_statuses().replace(None, region_status(server_count=4))
+        container().ports.writer.write(lease, [*rows, scan_record(server_count=4)])
+        container().ports.statuses.replace(None, region_status(server_count=4))
 
     @pytest.mark.parametrize(
         ("filters", "expected"),

@@ -5,9 +5,9 @@ import json
 import boto3
 import pytest
 
-from chalicelib import bootstrap
 from chalicelib.adapters.dead_letter_queues import DeadLetterQueues
 from chalicelib.adapters.sessions import hub_client
+from chalicelib.container import RECONCILE_SECONDS, container
 from chalicelib.domain.accounts import AccountStatus
 from chalicelib.domain.dead_letters import DeadLetterQueue
 from chalicelib.domain.scopes import Scope
@@ -194,7 +194,7 @@ class TestParts:
         of_region = world.scans.of_region
 
         def slowly(region):
-            world.clock.advance(15)
+            world.clock.advance(RECONCILE_SECONDS / 4)
             return of_region(region)
 
         world.scans.of_region = slowly
@@ -246,7 +246,7 @@ class TestQueues:
         return [one.letter.reason for one in DeadLetterQueues(urls).receive(queue, 10)]
 
     def test_a_letter_tells_why_and_what_for(self, urls):
-        bootstrap.work_queue().bury(body_of(message()), WorkKind.INVENTORY, "RuntimeError: no luck")
+        container().ports.queue.bury(body_of(message()), WorkKind.INVENTORY, "RuntimeError: no luck")
         (one,) = DeadLetterQueues(urls).receive(WORK, 10)
         assert (one.letter.reason, one.letter.work) == ("RuntimeError: no luck", work().key)
 
@@ -298,24 +298,24 @@ class TestFunction:
             def ask(self, **event):
                 return maintenance.maintain(json.loads(json.dumps(event)), None)
 
-        monkeypatch.setattr("chalicelib.api.maintenance.maintenance_client", Client)
+        container().ports.maintenance_function = Client()
         return lambda operation, **values: operations.operations({"operation": operation, **values}, None)
 
     def test_dead_letters_are_told_and_redriven(self, office, deployed):
-        bootstrap.accounts().create(account())
-        bootstrap.work_queue().bury(body_of(message()), WorkKind.INVENTORY, "RuntimeError: no luck")
-        bootstrap.work_queue().bury(NOT_JSON, WorkKind.INVENTORY, "Invalid JSON")
+        container().ports.accounts.create(account())
+        container().ports.queue.bury(body_of(message()), WorkKind.INVENTORY, "RuntimeError: no luck")
+        container().ports.queue.bury(NOT_JSON, WorkKind.INVENTORY, "Invalid JSON")
         told = office("list_dead_letters")["deadLetters"]
         assert {letter["reason"] for letter in told} == {"RuntimeError: no luck", "Invalid JSON"}
         answer = office("redrive_dead_letters", queue="work")
         assert [letter["work"] for letter in answer["redriven"]] == [work().key]
         assert [letter["reason"] for letter in answer["left"]] == ["Invalid JSON"]
-        assert bootstrap.work_states().read([work()])[work()].wanted == 1
+        assert container().ports.work_states.read([work()])[work()].wanted == 1
         assert len(office("redrive_dead_letters", discard=True)["discarded"]) == 1
         assert office("list_dead_letters")["deadLetters"] == []
 
     def test_everything_is_reconciled(self, office):
-        bootstrap.accounts().create(account())
+        container().ports.accounts.create(account())
         answer = office("reconcile")
         assert len(answer["registered"]) == answer["regions"]
         assert office("reconcile")["registered"] == []
@@ -323,7 +323,7 @@ class TestFunction:
         assert office("reconcile", part="nowhere")["error"] == "INVALID_REQUEST"
 
     def test_stream_failures_are_made_good(self, office, deployed):
-        bootstrap.accounts().create(account())
+        container().ports.accounts.create(account())
         boto3.client("sqs", "us-east-1").send_message(QueueUrl=deployed["STREAM_FAILURES_QUEUE_URL"], MessageBody="{}")
         answer = office("redrive_dead_letters", queue="stream")
         assert len(answer["redriven"]) == 1
@@ -340,4 +340,4 @@ class TestFunction:
 
     def test_a_function_without_the_setting_says_so(self, deployed):
         with pytest.raises(Exception, match="MAINTENANCE_FUNCTION"):
-            bootstrap.maintenance_client()
+            _ = container().ports.maintenance_function

@@ -5,7 +5,7 @@ from hashlib import sha512
 
 import pytest
 
-from chalicelib import bootstrap
+from chalicelib.container import container
 from chalicelib.domain.accounts import AccountKind, AccountStatus
 from chalicelib.domain.extension import RefusalReason
 from chalicelib.domain.regions import ScopeState
@@ -779,7 +779,7 @@ def small_pages(deployed):
 @pytest.mark.usefixtures("small_pages")
 class TestAdaptersOnly:
     def test_every_page_of_every_query_is_read(self):
-        states, writer = bootstrap.work_states(), bootstrap.fenced_writes()
+        states, writer = container().ports.work_states, container().ports.writer
         works = {work(scope=Scope(f"{number:012d}", REGION)) for number in range(40)}
         for each in works:
             states.ask(each, due_again=EPOCH)
@@ -789,20 +789,20 @@ class TestAdaptersOnly:
         records = [scan_record(account_id=f"{number:012d}") for number in range(10)]
         refused = [refusal(arn_of(f"s-{number}", STAGING)) for number in range(10)]
         writer.write(lease, [*records, *refused, *(row_update(f"s-{number}") for number in range(10))])
-        assert bootstrap.scans().of_region(REGION) == records
-        assert len(bootstrap.refusals().of_target(SCOPE)) == 10
-        assert len(list(bootstrap.inventory().of_scope(SCOPE))) == 10
+        assert container().ports.scans.of_region(REGION) == records
+        assert len(container().ports.refusals.of_target(SCOPE)) == 10
+        assert len(list(container().ports.inventory.of_scope(SCOPE))) == 10
 
     def test_every_page_of_every_scan_is_read(self):
         for number in range(10):
-            bootstrap.accounts().create(account(f"{number:012d}"))
-            bootstrap.accounts().create_membership(membership(TARGET, f"{number:012d}"))
-            bootstrap.region_statuses().replace(None, region_status(f"eu-west-{number}"))
-        assert len(bootstrap.accounts().read_all()) == 10
-        assert len(bootstrap.accounts().memberships(TARGET)) == 10
-        assert len(bootstrap.region_statuses().read_all()) == 10
+            container().ports.accounts.create(account(f"{number:012d}"))
+            container().ports.accounts.create_membership(membership(TARGET, f"{number:012d}"))
+            container().ports.statuses.replace(None, region_status(f"eu-west-{number}"))
+        assert len(container().ports.accounts.read_all()) == 10
+        assert len(container().ports.accounts.memberships(TARGET)) == 10
+        assert len(container().ports.statuses.read_all()) == 10
 
     def test_every_part_of_a_run_is_read(self):
         asked = {work(scope=Scope(f"{number:012d}", REGION)): 1 for number in range(4500)}
-        bootstrap.runs().store(run(), asked)
-        assert bootstrap.runs().read("run-1") == (run(), asked)
+        container().ports.runs.store(run(), asked)
+        assert container().ports.runs.read("run-1") == (run(), asked)

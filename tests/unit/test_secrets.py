@@ -57,16 +57,14 @@ def test_botocore_does_not_log_requests_whatever_the_level_of_the_root_logger(ca
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", HUB)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-access-key")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for cached in (sessions.hub_session, sessions._hub_client):
-        cached.cache_clear()
+    sessions.forget()
     caplog.set_level(logging.DEBUG)
     boto3.client("iam").create_role(RoleName="reader", AssumeRolePolicyDocument="{}")
     caplog.clear()
     entered = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
     client = entered.client(account(account_id=TARGET, external_id=MARKER), Access.READER, "sts", "us-east-1")
     assert client.get_caller_identity()["Account"] == TARGET
-    for cached in (sessions.hub_session, sessions._hub_client):
-        cached.cache_clear()
+    sessions.forget()
 
     told = "\n".join(record.getMessage() for record in caplog.records)
     assert MARKER not in told

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chalicelib import settings as module
+from chalicelib.container import container, forget
 from chalicelib.errors import SettingError
 from chalicelib.settings import Settings, read_settings
 
@@ -72,11 +72,11 @@ def test_the_stack_asks_sts_in_its_own_region():
     assert variables["AWS_STS_REGIONAL_ENDPOINTS"] == "regional"
 
 
-def test_settings_are_read_once(monkeypatch):
-    module.settings.cache_clear()
+def test_the_environment_is_read_once(monkeypatch):
+    forget()
     for name, value in COMPLETE.items():
         monkeypatch.setenv(name, value)
-    first = module.settings()
+    first = container()
     monkeypatch.setenv("INVENTORY_TABLE", "another")
-    assert module.settings() is first
-    module.settings.cache_clear()
+    assert container() is first
+    forget()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from chalicelib import bootstrap, staging_sync
+from chalicelib import staging_sync
+from chalicelib.container import container
 from chalicelib.domain.accounts import AccountKind
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import Telemetry
@@ -21,8 +22,8 @@ STAGED = Scope(STAGING, REGION)
 def registered(deployed):
     """A target with one staging account, which holds one server in one region; the target extends another."""
     for account_id, kind in ((TARGET, AccountKind.TARGET), (STAGING, AccountKind.STAGING)):
-        bootstrap.accounts().create(factories.account(account_id, kind))
-    bootstrap.accounts().create_membership(factories.membership())
+        container().ports.accounts.create(factories.account(account_id, kind))
+    container().ports.accounts.create_membership(factories.membership())
     store(STAGED, {"s-original": Telemetry("1", original=ORIGINAL)})
     store(SCOPE, {"s-extension": Telemetry("2", extends="arn:other", extension="EXTENDED"), "s-own": Telemetry("3")})
 
@@ -30,11 +31,11 @@ def registered(deployed):
 def store(scope, servers):
     """Record a complete scan of `scope` that found `servers`."""
     work = WorkId(WorkKind.INVENTORY, scope)
-    bootstrap.work_states().ask(work, 0)
-    taken = bootstrap.work_states().take(work, factories.EPOCH, factories.EPOCH + 60)
+    container().ports.work_states.ask(work, 0)
+    taken = container().ports.work_states.take(work, factories.EPOCH, factories.EPOCH + 60)
     record = factories.scan_record(scope.region, scope.account_id, server_count=len(servers), epoch=taken.lease.epoch)
     telemetry = ScopeTelemetry(scope, taken.lease.epoch, "2026-03-01T12:00:00.000Z", servers)
-    bootstrap.fenced_writes().write(taken.lease, [telemetry, record])
+    container().ports.writer.write(taken.lease, [telemetry, record])
 
 
 @pytest.mark.usefixtures("registered")
@@ -54,7 +55,9 @@ class TestSeedNames:
 
     def test_a_server_that_is_asked_for_is_tried_although_it_was_refused(self):
         staging_sync.extend_source_server(TARGET, ORIGINAL)
-        taken = bootstrap.work_states().take(WorkId(WorkKind.STAGING, SCOPE), factories.EPOCH, factories.EPOCH + 60)
+        taken = container().ports.work_states.take(
+            WorkId(WorkKind.STAGING, SCOPE), factories.EPOCH, factories.EPOCH + 60
+        )
         assert taken.lease.retry_refused
 
     @pytest.mark.parametrize("arn", ["", "s-1", "arn:aws:ec2:eu-west-1:1:instance/i-1", "arn:aws:drs:r:1:job/j"])

@@ -1,0 +1,310 @@
+"""The one wiring: services on ports, each made when it is first needed and kept while the process lives.
+
+The product, its tests, the chaos run and the benchmarks build the same container on different ports. Handlers and
+operations ask for the current one:
+
+    from ..container import container
+
+    container().planner.tick(WorkKind.TAGS)
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache, cached_property
+
+from .adapters.aws_ports import AwsPorts
+from .services.account_probe import AccountProbe
+from .services.accounts import AccountRegistry
+from .services.active_region_filter import ActiveRegionFilter
+from .services.capacity import Capacity
+from .services.dead_letters import DeadLetterOffice
+from .services.failback import Failback
+from .services.inventory_query import InventoryQuery
+from .services.inventory_sync import InventorySync
+from .services.planning import Planner
+from .services.ports import Ports
+from .services.reactions import ScanReactions
+from .services.reconciliation import Reconciler
+from .services.refresh import Refresher
+from .services.repeated_requests import RepeatedRequests
+from .services.resync import Resync
+from .services.runs import RunReader
+from .services.scan_failures import ScanFailures
+from .services.staging_sync import Limits, StagingSync
+from .services.tag_sync import TagSync
+from .services.work_loop import WorkLoop
+from .settings import Settings, read_settings
+
+RECONCILE_SECONDS = 10  # how long a part of the reconciliation goes on, before or after dead letters are taken
+MAINTENANCE_SECONDS = 12  # how long dead letters are taken; API Gateway gives an answer 29 seconds
+
+
+class Container:
+    """The services of one process.
+
+    Args:
+        settings: limits and intervals.
+        ports: what the services need of the outside world.
+    """
+
+    def __init__(self, settings: Settings, ports: Ports) -> None:
+        self.settings = settings
+        self.ports = ports
+        self._again = settings.queue_visibility_seconds
+
+    @cached_property
+    def region_filter(self) -> ActiveRegionFilter:
+        """This process's region filter: the one whose cache stream handlers and messages invalidate."""
+        ports, enabled = self.ports, self.settings.enable_region_filtering
+        return ActiveRegionFilter(ports.statuses, ports.drs_regions, ports.clock, enabled=enabled)
+
+    @cached_property
+    def account_registry(self) -> AccountRegistry:
+        """The use case that registers accounts."""
+        ports = self.ports
+        return AccountRegistry(
+            ports.accounts,
+            ports.scans,
+            ports.work_states,
+            ports.queue,
+            ports.drs_regions,
+            ports.clock,
+            hub_account_id=self.settings.hub_account_id,
+            redeliver_after=self._again,
+        )
+
+    @cached_property
+    def planner(self) -> Planner:
+        """The use case that plans runs."""
+        ports = self.ports
+        return Planner(
+            self.region_filter,
+            ports.accounts,
+            ports.scans,
+            ports.work_states,
+            ports.queue,
+            ports.runs,
+            ports.drs_regions,
+            ports.clock,
+            cadence=self.settings.cadence,
+            redeliver_after=self._again,
+            run_retention_days=self.settings.run_retention_days,
+        )
+
+    @cached_property
+    def repeated_requests(self) -> RepeatedRequests:
+        """The use case that starts a sync once for each key of a caller."""
+        return RepeatedRequests(self.planner, self.ports.runs, self.ports.clock)
+
+    @cached_property
+    def run_reader(self) -> RunReader:
+        """The use case that reads runs."""
+        return RunReader(self.ports.runs, self.ports.work_states, self.ports.clock, self.ports.sleep)
+
+    @cached_property
+    def refresher(self) -> Refresher:
+        """What has stale scopes scanned before they are answered from."""
+        ports = self.ports
+        return Refresher(ports.work_states, ports.queue, ports.clock, self._again, ports.sleep)
+
+    @cached_property
+    def inventory_query(self) -> InventoryQuery:
+        """The use case that answers queries from the inventory."""
+        ports = self.ports
+        limit = timedelta(seconds=self.settings.cadence.inventory + self.settings.freshness_grace_seconds)
+        return InventoryQuery(
+            self.region_filter,
+            ports.accounts,
+            ports.scans,
+            ports.inventory,
+            self.refresher,
+            ports.drs_regions,
+            ports.clock,
+            limit,
+        )
+
+    @cached_property
+    def scan_failures(self) -> ScanFailures:
+        """What records scans that broke off."""
+        return ScanFailures(self.ports.accounts, self.ports.scans, self.ports.writer, self.ports.clock)
+
+    @cached_property
+    def work_loop(self) -> WorkLoop:
+        """What takes and gives back leases."""
+        ports = self.ports
+        return WorkLoop(ports.work_states, ports.queue, self.scan_failures, ports.clock, self._again)
+
+    @cached_property
+    def inventory_sync(self) -> InventorySync:
+        """The inventory worker."""
+        ports = self.ports
+        return InventorySync(
+            ports.accounts,
+            ports.scans,
+            ports.telemetries,
+            ports.inventory,
+            ports.writer,
+            ports.drs,
+            ports.ec2,
+            ports.calls,
+            ports.drs_regions,
+            ports.aws_partition,
+            ports.clock,
+            self.settings.cadence,
+        )
+
+    @cached_property
+    def tag_sync(self) -> TagSync:
+        """The tag worker."""
+        ports = self.ports
+        return TagSync(
+            self.region_filter,
+            ports.accounts,
+            ports.scans,
+            ports.telemetries,
+            ports.inventory,
+            ports.work_states,
+            ports.writer,
+            ports.drs_tags,
+            ports.calls,
+            ports.clock,
+            self.settings.cadence,
+        )
+
+    @cached_property
+    def staging_sync(self) -> StagingSync:
+        """The staging worker."""
+        ports, settings = self.ports, self.settings
+        return StagingSync(
+            self.region_filter,
+            ports.accounts,
+            ports.scans,
+            ports.telemetries,
+            ports.inventory,
+            ports.refusals,
+            ports.work_states,
+            ports.queue,
+            ports.writer,
+            ports.drs_extensions,
+            ports.calls,
+            ports.clock,
+            settings.cadence,
+            Limits(settings.max_extensions_per_run, settings.max_source_servers_per_scope, self._again),
+        )
+
+    @cached_property
+    def scan_reactions(self) -> ScanReactions:
+        """What a changed scan record sets off."""
+        ports = self.ports
+        return ScanReactions(
+            self.region_filter,
+            ports.accounts,
+            ports.scans,
+            ports.statuses,
+            ports.work_states,
+            ports.queue,
+            ports.clock,
+            self._again,
+        )
+
+    @cached_property
+    def account_probe(self) -> AccountProbe:
+        """What looks into customer accounts for the API."""
+        ports = self.ports
+        return AccountProbe(
+            ports.accounts,
+            ports.scans,
+            ports.inventory,
+            ports.probe,
+            ports.drs_regions,
+            hub_account_id=self.settings.hub_account_id,
+            servers_per_scope=self.settings.max_source_servers_per_scope,
+        )
+
+    @cached_property
+    def resync(self) -> Resync:
+        """What restores the work that was lost."""
+        ports = self.ports
+        return Resync(
+            ports.accounts,
+            ports.scans,
+            ports.statuses,
+            ports.work_states,
+            ports.drs_regions,
+            ports.clock,
+            cadence=self.settings.cadence,
+            redeliver_after=self._again,
+        )
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """The resync on request, in parts that fit an answer of the API."""
+        return Reconciler(self.resync, self.ports.queue, self.ports.clock, self._again, RECONCILE_SECONDS)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetterOffice:
+        """What lists and redrives dead letters."""
+        ports = self.ports
+        return DeadLetterOffice(
+            ports.letters,
+            self.reconciler,
+            ports.work_states,
+            ports.queue,
+            ports.clock,
+            self._again,
+            MAINTENANCE_SECONDS,
+        )
+
+    @cached_property
+    def failback(self) -> Failback:
+        """The use case that says where servers came from."""
+        return Failback(self.ports.inventory, self.ports.accounts, self.ports.aws_partition)
+
+    @cached_property
+    def capacity(self) -> Capacity:
+        """The use case that says how full accounts are."""
+        ports = self.ports
+        return Capacity(
+            self.region_filter,
+            ports.accounts,
+            ports.scans,
+            ports.telemetries,
+            ports.drs_regions,
+            self.settings.max_source_servers_per_scope,
+        )
+
+
+def container() -> Container:
+    """Return the container to use now: a deployed function's own, made from its environment when first needed."""
+    return _providers[-1]()
+
+
+@contextmanager
+def providing(provider: Callable[[], Container]) -> Iterator[None]:
+    """Have `container` return what `provider` returns within the block: a test's, on other ports."""
+    _providers.append(provider)
+    try:
+        yield
+    finally:
+        _providers.pop()
+
+
+def deployed() -> Container:
+    """Return a new container on AWS, from the environment.
+
+    Raises:
+        SettingError: naming every setting that is missing or malformed.
+    """
+    settings = read_settings(dict(os.environ))
+    return Container(settings, AwsPorts(settings))
+
+
+_own = cache(deployed)
+_providers: list[Callable[[], Container]] = [_own]
+
+
+def forget() -> None:
+    """Have the function's own container made anew when it is next needed."""
+    _own.cache_clear()
