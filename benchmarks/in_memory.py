@@ -97,11 +97,11 @@ class FleetWorld(World):
 class TotalCalls(FakeCalls):
     """Counts calls in all, not those of each piece of work: that would take longer, the more scopes there are."""
 
-    def mark(self) -> Counter[tuple[str, str, str]]:
+    def snapshot(self) -> Counter[tuple[str, str, str]]:
         """Return nothing to compare with."""
         return Counter()
 
-    def since(self, _: Counter[tuple[str, str, str]]) -> dict[str, int]:
+    def calls_since(self, _: Counter[tuple[str, str, str]]) -> dict[str, int]:
         """Return no calls of a piece of work."""
         return {}
 

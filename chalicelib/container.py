@@ -15,26 +15,33 @@ from datetime import timedelta
 from functools import cache, cached_property
 
 from .adapters.aws_ports import AwsPorts
+from .domain.work import WorkKind
 from .services.account_probe import AccountProbe
 from .services.accounts import AccountRegistry
 from .services.active_region_filter import ActiveRegionFilter
 from .services.capacity import Capacity
-from .services.dead_letters import DeadLetterOffice
+from .services.dead_letters import DeadLetterService
 from .services.failback import Failback
+from .services.fleet import Fleet
 from .services.inventory_query import InventoryQuery
-from .services.inventory_sync import InventorySync
-from .services.planning import Planner
 from .services.ports import Ports
-from .services.reactions import ScanReactions
 from .services.reconciliation import Reconciler
 from .services.refresh import Refresher
-from .services.repeated_requests import RepeatedRequests
-from .services.resync import Resync
-from .services.runs import RunReader
-from .services.scan_failures import ScanFailures
-from .services.staging_sync import Limits, StagingSync
-from .services.tag_sync import TagSync
-from .services.work_loop import WorkLoop
+from .services.region_changes import RegionChanges
+from .services.sync.follow_up import FollowUpWork
+from .services.sync.inventory import InventorySync
+from .services.sync.replication_configurations import ReplicationConfigurations
+from .services.sync.scan_failures import ScanFailures
+from .services.sync.scope_removal import ScopeRemoval
+from .services.sync.scope_scanner import ScopeScanner
+from .services.sync.staging import Limits, StagingSync
+from .services.sync.tags import TagSync
+from .services.work.planner import Planner, PlannerPorts
+from .services.work.repeated_requests import RepeatedRequests
+from .services.work.requests import WorkRequests
+from .services.work.resync import Resync, ResyncPorts
+from .services.work.runner import Worker, WorkPorts, WorkRunner
+from .services.work.runs import RunReader
 from .settings import Settings, read_settings
 
 RECONCILE_SECONDS = 10  # how long a part of the reconciliation goes on, before or after dead letters are taken
@@ -52,7 +59,6 @@ class Container:
     def __init__(self, settings: Settings, ports: Ports) -> None:
         self.settings = settings
         self.ports = ports
-        self._again = settings.queue_visibility_seconds
 
     @cached_property
     def region_filter(self) -> ActiveRegionFilter:
@@ -61,36 +67,41 @@ class Container:
         return ActiveRegionFilter(ports.statuses, ports.drs_regions, ports.clock, enabled=enabled)
 
     @cached_property
+    def fleet(self) -> Fleet:
+        """The fleet as the tables know it."""
+        return Fleet(self.ports.accounts, self.ports.scans)
+
+    @cached_property
+    def work_requests(self) -> WorkRequests:
+        """What requests work."""
+        ports = self.ports
+        return WorkRequests(ports.work_states, ports.queue, ports.clock, self.settings.queue_visibility_seconds)
+
+    @cached_property
     def account_registry(self) -> AccountRegistry:
         """The use case that registers accounts."""
-        ports = self.ports
+        ports, hub = self.ports, self.settings.hub_account_id
         return AccountRegistry(
             ports.accounts,
             ports.scans,
             ports.work_states,
-            ports.queue,
+            self.work_requests,
             ports.drs_regions,
             ports.clock,
-            hub_account_id=self.settings.hub_account_id,
-            redeliver_after=self._again,
+            hub_account_id=hub,
         )
 
     @cached_property
     def planner(self) -> Planner:
         """The use case that plans runs."""
-        ports = self.ports
+        ports, settings = self.ports, self.settings
         return Planner(
             self.region_filter,
-            ports.accounts,
-            ports.scans,
-            ports.work_states,
-            ports.queue,
-            ports.runs,
-            ports.drs_regions,
-            ports.clock,
-            cadence=self.settings.cadence,
-            redeliver_after=self._again,
-            run_retention_days=self.settings.run_retention_days,
+            self.fleet,
+            PlannerPorts(ports.accounts, ports.work_states, ports.queue, ports.runs, ports.drs_regions, ports.clock),
+            self.work_requests,
+            cadence=settings.cadence,
+            run_retention_days=settings.run_retention_days,
         )
 
     @cached_property
@@ -107,7 +118,7 @@ class Container:
     def refresher(self) -> Refresher:
         """What has stale scopes scanned before they are answered from."""
         ports = self.ports
-        return Refresher(ports.work_states, ports.queue, ports.clock, self._again, ports.sleep)
+        return Refresher(ports.work_states, self.work_requests, ports.clock, ports.sleep)
 
     @cached_property
     def inventory_query(self) -> InventoryQuery:
@@ -126,88 +137,63 @@ class Container:
         )
 
     @cached_property
-    def scan_failures(self) -> ScanFailures:
-        """What records scans that broke off."""
-        return ScanFailures(self.ports.accounts, self.ports.scans, self.ports.writer, self.ports.clock)
+    def work_runner(self) -> WorkRunner:
+        """What does work under leases."""
+        ports = self.ports
+        return WorkRunner(
+            WorkPorts(ports.accounts, ports.work_states, ports.queue, ports.writer, ports.calls, ports.clock),
+            self.region_filter,
+            ScanFailures(ports.accounts, ports.scans, ports.writer, ports.clock),
+            self.settings.cadence,
+            self.settings.queue_visibility_seconds,
+        )
 
     @cached_property
-    def work_loop(self) -> WorkLoop:
-        """What takes and gives back leases."""
-        ports = self.ports
-        return WorkLoop(ports.work_states, ports.queue, self.scan_failures, ports.clock, self._again)
+    def workers(self) -> dict[WorkKind, Callable[[], Worker]]:
+        """What makes, or returns, the worker of each kind."""
+        return {
+            WorkKind.INVENTORY: lambda: self.inventory_sync,
+            WorkKind.TAGS: lambda: self.tag_sync,
+            WorkKind.STAGING: lambda: self.staging_sync,
+        }
 
     @cached_property
     def inventory_sync(self) -> InventorySync:
         """The inventory worker."""
         ports = self.ports
         return InventorySync(
-            ports.accounts,
             ports.scans,
-            ports.telemetries,
             ports.inventory,
-            ports.writer,
-            ports.drs,
-            ports.ec2,
-            ports.calls,
-            ports.drs_regions,
-            ports.aws_partition,
-            ports.clock,
-            self.settings.cadence,
+            ScopeScanner(ports.accounts, ports.telemetries, ports.inventory, ports.drs, ports.ec2, ports.aws_partition),
+            ReplicationConfigurations(ports.drs, ports.inventory),
+            ScopeRemoval(ports.accounts, ports.scans, ports.telemetries, ports.inventory, ports.drs_regions),
         )
 
     @cached_property
     def tag_sync(self) -> TagSync:
         """The tag worker."""
         ports = self.ports
-        return TagSync(
-            self.region_filter,
-            ports.accounts,
-            ports.scans,
-            ports.telemetries,
-            ports.inventory,
-            ports.work_states,
-            ports.writer,
-            ports.drs_tags,
-            ports.calls,
-            ports.clock,
-            self.settings.cadence,
-        )
+        return TagSync(ports.scans, ports.telemetries, ports.inventory, ports.drs_tags)
 
     @cached_property
     def staging_sync(self) -> StagingSync:
         """The staging worker."""
         ports, settings = self.ports, self.settings
         return StagingSync(
-            self.region_filter,
-            ports.accounts,
-            ports.scans,
+            self.fleet,
             ports.telemetries,
             ports.inventory,
             ports.refusals,
-            ports.work_states,
-            ports.queue,
-            ports.writer,
+            self.work_requests,
             ports.drs_extensions,
-            ports.calls,
-            ports.clock,
-            settings.cadence,
-            Limits(settings.max_extensions_per_run, settings.max_source_servers_per_scope, self._again),
+            Limits(settings.max_extensions_per_run, settings.max_source_servers_per_scope),
         )
 
     @cached_property
-    def scan_reactions(self) -> ScanReactions:
-        """What a changed scan record sets off."""
-        ports = self.ports
-        return ScanReactions(
-            self.region_filter,
-            ports.accounts,
-            ports.scans,
-            ports.statuses,
-            ports.work_states,
-            ports.queue,
-            ports.clock,
-            self._again,
-        )
+    def region_changes(self) -> RegionChanges:
+        """What changed scan records set off; a further subscriber is one more entry here."""
+        subscribers = [FollowUpWork(self.fleet, self.work_requests)]
+        return RegionChanges(self.ports.scans, self.ports.statuses, self.region_filter, subscribers)
 
     @cached_property
     def account_probe(self) -> AccountProbe:
@@ -226,36 +212,24 @@ class Container:
     @cached_property
     def resync(self) -> Resync:
         """What restores the work that was lost."""
-        ports = self.ports
+        ports, settings = self.ports, self.settings
         return Resync(
-            ports.accounts,
-            ports.scans,
-            ports.statuses,
-            ports.work_states,
-            ports.drs_regions,
-            ports.clock,
-            cadence=self.settings.cadence,
-            redeliver_after=self._again,
+            ResyncPorts(ports.accounts, ports.scans, ports.statuses, ports.work_states, ports.drs_regions, ports.clock),
+            cadence=settings.cadence,
+            redeliver_after=settings.queue_visibility_seconds,
         )
 
     @cached_property
     def reconciler(self) -> Reconciler:
         """The resync on request, in parts that fit an answer of the API."""
-        return Reconciler(self.resync, self.ports.queue, self.ports.clock, self._again, RECONCILE_SECONDS)
+        ports = self.ports
+        return Reconciler(self.resync, self.work_requests, ports.queue, ports.clock, RECONCILE_SECONDS)
 
     @cached_property
-    def dead_letters(self) -> DeadLetterOffice:
+    def dead_letters(self) -> DeadLetterService:
         """What lists and redrives dead letters."""
         ports = self.ports
-        return DeadLetterOffice(
-            ports.letters,
-            self.reconciler,
-            ports.work_states,
-            ports.queue,
-            ports.clock,
-            self._again,
-            MAINTENANCE_SECONDS,
-        )
+        return DeadLetterService(ports.letters, self.reconciler, self.work_requests, ports.clock, MAINTENANCE_SECONDS)
 
     @cached_property
     def failback(self) -> Failback:

@@ -11,7 +11,7 @@ from .domain.results import Run
 from .domain.scopes import Scope
 from .domain.work import WorkKind
 from .errors import InvalidRequest
-from .services.planning import SyncRequest
+from .services.work.planner import SyncRequest
 
 CALLER = "the product"
 

@@ -23,7 +23,7 @@ from chalicelib.domain.accounts import Account, AccountKind, AccountStatus, Memb
 from chalicelib.domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
 from chalicelib.domain.extension import Refusal
 from chalicelib.domain.leases import DueWork, Lease, Outcome, Taken, WorkState
-from chalicelib.domain.regions import RegionStatus, ScanRecord
+from chalicelib.domain.regions import RegionStatus, ScanChange, ScanRecord
 from chalicelib.domain.results import Remembered, Run, WorkResult
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.servers import Page, Partition, Position, ServerRow
@@ -51,7 +51,10 @@ from chalicelib.errors import (
     RowChanged,
     TableUnavailable,
 )
-from chalicelib.services.planning import SyncRequest
+from chalicelib.services.sync.scan_failures import ScanFailures
+from chalicelib.services.work.context import WorkContext
+from chalicelib.services.work.planner import SyncRequest
+from chalicelib.services.work.report import Report
 
 from . import factories
 
@@ -60,8 +63,8 @@ LEASE_SECONDS = 330
 SHORT_NAMES = {
     "filter": "region_filter",
     "registry": "account_registry",
-    "loop": "work_loop",
-    "reactions": "scan_reactions",
+    "loop": "work_runner",
+    "changes": "region_changes",
     "office": "dead_letters",
     "query": "inventory_query",
 }
@@ -101,10 +104,10 @@ class FakeCalls:
         with self._lock:
             self.made[name, scope[0], scope[1]] += 1
 
-    def mark(self) -> Counter[tuple[str, str, str]]:
+    def snapshot(self) -> Counter[tuple[str, str, str]]:
         return Counter(self.made)
 
-    def since(self, mark: Counter[tuple[str, str, str]]) -> dict[str, int]:
+    def calls_since(self, mark: Counter[tuple[str, str, str]]) -> dict[str, int]:
         names: Counter[str] = Counter()
         for (name, _, _), number in (self.made - mark).items():
             names[name] += number
@@ -902,6 +905,17 @@ class FakeEc2:
         return {name: deepcopy(here[name]) for name in instance_ids if name in here}
 
 
+class FakeWorker:
+    """A worker that does what a test says.
+
+    Args:
+        sync: is given the context, returns the report.
+    """
+
+    def __init__(self, sync: Callable[[WorkContext], Report]) -> None:
+        self.sync = sync
+
+
 class World:
     """The real services on the fakes: accounts, their servers, queues and the stream of scan records.
 
@@ -941,6 +955,17 @@ class World:
                 max_source_servers_per_scope=servers_per_scope,
             ),
             self,
+        )
+
+    @property
+    def scan_failures(self) -> ScanFailures:
+        """What records scans that broke off, as the work runner has it."""
+        return ScanFailures(self.accounts, self.scans, self.writer, self.clock)
+
+    def context(self, taken: Taken, message: WorkMessage) -> WorkContext:
+        """Return what a worker is given."""
+        return WorkContext(
+            taken, message, self.accounts, self.work_states, self.writer, self.clock, self.container.settings.cadence
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -988,12 +1013,7 @@ class World:
         Raises:
             Exception: as the worker did.
         """
-        workers = {
-            WorkKind.INVENTORY: self.inventory_sync.sync,
-            WorkKind.TAGS: self.tag_sync.sync,
-            WorkKind.STAGING: self.staging_sync.sync,
-        }
-        return self.loop.handle(message, workers[message.kind], LEASE_SECONDS)
+        return self.loop.handle(message, self.container.workers[message.kind](), LEASE_SECONDS)
 
     def deliver(self, position: int = 0, *, duplicate: bool = False) -> Outcome | None:
         """Deliver one waiting message; it comes back (`returned`) where its work fails or its worker crashes."""
@@ -1011,14 +1031,11 @@ class World:
     def pump(self) -> None:
         """Deliver what waits in the stream of scan records, as one batch."""
         batch, self.scans.stream = self.scans.stream, []
-        by_region: dict[str, list[tuple[ScanRecord | None, ScanRecord]]] = {}
+        by_region: dict[str, list[ScanChange]] = {}
         for before, after in batch:
-            either = after or before
-            changes = by_region.setdefault(either.region, [])
-            if after:
-                changes.append((before, after))
+            by_region.setdefault((after or before).region, []).append(ScanChange(before, after))
         for region, changes in by_region.items():
-            self.reactions.react(region, changes)
+            self.changes.handle(region, changes)
 
     def settle(self, most: int = 10_000) -> None:
         """Deliver messages and stream records until none waits; messages that failed stay in `returned`."""

@@ -158,12 +158,12 @@ def _product(stack: Stack) -> Iterator[Any]:
 
 def _timed(ask: Callable[[], object], requests: int = REQUESTS) -> tuple[list[float], int]:
     """Return the milliseconds of each request, and the AWS calls that this process made for all of them."""
-    mark, times = CALLS.mark(), []
+    mark, times = CALLS.snapshot(), []
     for _ in range(requests):
         began = time.perf_counter()
         ask()
         times.append(1000 * (time.perf_counter() - began))
-    return times, sum(CALLS.since(mark).values())
+    return times, sum(CALLS.calls_since(mark).values())
 
 
 def _percentiles(milliseconds: list[float]) -> tuple[float, float]:

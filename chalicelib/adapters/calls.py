@@ -19,12 +19,12 @@ class CallCounter:
         """Count every request that clients of `session` send."""
         session.register("before-send", self._count)  # type: ignore[arg-type]  # called by keyword
 
-    def mark(self) -> Counter[str]:
+    def snapshot(self) -> Counter[str]:
         """Return the counts so far, to be handed to `since`."""
         with self._lock:
             return Counter(self._calls)
 
-    def since(self, mark: Counter[str]) -> dict[str, int]:
+    def calls_since(self, mark: Counter[str]) -> dict[str, int]:
         """Return the calls made since `mark`, by `service:Operation`, sorted by name."""
         with self._lock:
             return dict(sorted((self._calls - mark).items()))

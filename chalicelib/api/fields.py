@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from ..domain.accounts import AccountId
 from ..services.inventory_query import MOST_PER_PAGE
 from ..services.page_tokens import LONGEST_TOKEN
-from ..services.runs import LONGEST_WAIT_SECONDS
+from ..services.work.runs import LONGEST_WAIT_SECONDS
 
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$", max_length=32)]
 # botocore model, SourceServerID

@@ -12,7 +12,7 @@ from ..domain.records import Record
 from ..domain.scopes import Scope
 from ..domain.tags import TAG_LIMIT
 from ..domain.work import WorkKind
-from ..services.planning import SyncRequest
+from ..services.work.planner import SyncRequest
 from .fields import TagKey, TagValue, Wait
 from .operation import Operation, Request, RunsIn, routes
 from .syncs import SyncAnswer, sync_answer

@@ -12,7 +12,7 @@ from ..domain.results import Calls, Run, RunMode, RunProgress
 from ..domain.scopes import Scope
 from ..domain.work import WorkKind
 from ..errors import InvalidRequest
-from ..services.planning import SyncRequest
+from ..services.work.planner import SyncRequest
 from .fields import Region, RunId, Wait
 from .operation import LARGEST_ANSWER, Operation, Request, routes
 

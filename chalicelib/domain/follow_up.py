@@ -7,10 +7,14 @@ active scan of a staging account, once for every target that it is a member of.
 from collections.abc import Iterable, Mapping
 
 from .accounts import Account, AccountStatus
+from .kinds import KINDS, SCAN
 from .leases import WorkState
 from .regions import ScanRecord
 from .scopes import Scope
 from .work import WorkId, WorkKind
+
+FOLLOWING = [(kind, kind.follows) for kind in KINDS.values() if kind.follows]
+"""The kinds of work that follow from scans, and how."""
 
 
 def follow_ups(scan: ScanRecord, targets: Iterable[str]) -> list[WorkId]:
@@ -22,8 +26,8 @@ def follow_ups(scan: ScanRecord, targets: Iterable[str]) -> list[WorkId]:
     """
     if not scan.active:
         return []
-    staging = [WorkId(WorkKind.STAGING, Scope(target, scan.region)) for target in sorted(set(targets))]
-    return [WorkId(WorkKind.TAGS, scan.scope), *staging]
+    known = list(targets)
+    return [WorkId(kind.name, scope) for kind, follows in FOLLOWING for scope in follows.scopes(scan, known)]
 
 
 def changed_kinds(before: ScanRecord | None, after: ScanRecord) -> set[WorkKind]:
@@ -31,10 +35,8 @@ def changed_kinds(before: ScanRecord | None, after: ScanRecord) -> set[WorkKind]
     if not after.active:
         return set()
     if before is None or not before.active:
-        return {WorkKind.TAGS, WorkKind.STAGING}
-    tags = {WorkKind.TAGS} if before.tags_version != after.tags_version else set()
-    staging = {WorkKind.STAGING} if before.servers_version != after.servers_version else set()
-    return tags | staging
+        return {kind.name for kind, _ in FOLLOWING}
+    return {kind.name for kind, follows in FOLLOWING if follows.version(before) != follows.version(after)}
 
 
 def expected_work(
@@ -51,7 +53,7 @@ def expected_work(
     registered = list(accounts)
     scanned = {one.account_id for one in registered if one.has_drs and one.status is not AccountStatus.INACTIVE}
     working = {one.account_id for one in registered if one.has_drs and one.takes_part}
-    inventory = {WorkId(WorkKind.INVENTORY, Scope(account_id, region)) for account_id in scanned}
+    inventory = {WorkId(SCAN, Scope(account_id, region)) for account_id in scanned}
     following = {work for scan in scans for work in follow_ups(scan, targets.get(scan.account_id, ()))}
     return inventory | {work for work in following if work.scope.account_id in working}
 
@@ -74,7 +76,8 @@ def is_behind(state: WorkState, scan: ScanRecord | None, *, removing: bool) -> b
     """
     if removing:
         return state.done >= state.wanted
-    if state.work.kind is not WorkKind.TAGS or scan is None or state.result is None:
+    follows = KINDS[state.work.kind].follows
+    if follows is None or scan is None or state.result is None:
         return False
-    in_place = state.result.tags_version
-    return in_place is not None and in_place != scan.tags_version
+    done = follows.done(state.result)
+    return done is not None and done != follows.version(scan)

@@ -7,6 +7,7 @@ its outcome.
 from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import NonNegativeInt
 
@@ -94,6 +95,17 @@ class ScanRecord(Record):
         """Whether the scope keeps failing: its circuit is open."""
         return circuit.is_open(self.failures)
 
+    def meaning(self) -> tuple[object, ...]:
+        """What the record adds to its region's status, without times: a region is folded anew when this changes."""
+        return (
+            self.state,
+            self.error_message,
+            self.server_count,
+            self.replicating_count,
+            self.failed_last,
+            self.failing,
+        )
+
     def uninitialized(self, message: str, now: Moment, epoch: int) -> "ScanRecord":
         """Return the record after DRS said that it is not set up: an answer, unless servers are known there."""
         answered = self.failed(ScopeState.UNINITIALIZED, message, now, epoch)
@@ -147,11 +159,39 @@ class RegionStatus(Record):
             self.failing_accounts,
         )
 
+    def seen(self, scans: Iterable[ScanRecord]) -> "RegionStatus":
+        """Return the row after quiet `scans`: only its times are later."""
+        looked = list(scans)
+        checked = max([self.last_checked, *(scan.last_checked for scan in looked)])
+        successes = [time for time in (self.last_success, *(scan.last_success for scan in looked)) if time]
+        return self.model_copy(update={"last_checked": checked, "last_success": max(successes, default=None)})
+
     def outdates(self, stored: "RegionStatus | None") -> bool:
         """Return whether this fold must replace the `stored` row."""
         if stored is None or stored.meaning() != self.meaning():
             return True
         return self.last_checked - stored.last_checked >= STATUS_LAG
+
+
+class ScanChange(NamedTuple):
+    """A scan record before and after a change; None: there was or is none, or it does not parse."""
+
+    before: ScanRecord | None
+    after: ScanRecord | None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it means nothing for the region's status: only times and versions differ."""
+        return self.before is not None and self.after is not None and self.before.meaning() == self.after.meaning()
+
+
+class RegionChange(NamedTuple):
+    """What changed in a region: scan records, and the status row before and after they were folded."""
+
+    region: str
+    scans: list[ScanChange]
+    before: RegionStatus | None
+    after: RegionStatus | None
 
 
 def fold(records: Iterable[ScanRecord]) -> RegionStatus | None:

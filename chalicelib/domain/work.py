@@ -114,7 +114,11 @@ class Cadence(NamedTuple):
 
     def interval(self, kind: WorkKind) -> int:
         """Return the interval of `kind` in an active scope."""
-        return {WorkKind.INVENTORY: self.inventory, WorkKind.TAGS: self.tags, WorkKind.STAGING: self.staging}[kind]
+        return self.seconds(kind)
+
+    def seconds(self, name: str) -> int:
+        """Return the interval of that name: a kind of work, or `probe`."""
+        return int(getattr(self, name))
 
 
 def slack(interval: int) -> int:

@@ -8,7 +8,6 @@ A worker that dies (out of memory or time) takes its batch with it. So whatever 
 off, is worked off behind the others, and one such an invocation: what its worker's death costs is itself.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from chalice import Blueprint
@@ -18,7 +17,6 @@ from pydantic import ValidationError
 from ..container import container
 from ..domain.work import WorkKind, WorkMessage
 from ..observability import logger, observed
-from ..services.work_loop import Worker
 
 LEASE_MARGIN_SECONDS = 30  # a lease outlives the invocation that holds it by this much
 LEAST_SECONDS = 45  # what has to be left of an invocation when another piece of work is begun
@@ -35,34 +33,34 @@ Received = dict[str, Any]
 @observed
 def inventory_worker(event: SQSEvent) -> dict[str, Any]:
     """Sync the inventory of each message's scope."""
-    return _work_off(event, WorkKind.INVENTORY, lambda: container().inventory_sync.sync)
+    return _work_off(event, WorkKind.INVENTORY)
 
 
 @blueprint.on_sqs_message(queue="tags-work", batch_size=5, name="tags_worker")
 @observed
 def tags_worker(event: SQSEvent) -> dict[str, Any]:
     """Sync the tags of each message's scope."""
-    return _work_off(event, WorkKind.TAGS, lambda: container().tag_sync.sync)
+    return _work_off(event, WorkKind.TAGS)
 
 
 @blueprint.on_sqs_message(queue="staging-work", batch_size=5, name="staging_worker")
 @observed
 def staging_worker(event: SQSEvent) -> dict[str, Any]:
     """Extend the staging servers of each message's target scope."""
-    return _work_off(event, WorkKind.STAGING, lambda: container().staging_sync.sync)
+    return _work_off(event, WorkKind.STAGING)
 
 
-def _work_off(event: SQSEvent, kind: WorkKind, worker: Callable[[], Worker]) -> dict[str, Any]:
+def _work_off(event: SQSEvent, kind: WorkKind) -> dict[str, Any]:
     """Work a batch off; what fails is named in the answer, so that only it comes back."""
     records = event.to_dict()["Records"]
     if not records:
-        worker()  # a deployment's smoke test: everything is wired, and nothing done
+        container().workers[kind]()  # a deployment's smoke test: everything is wired, and nothing done
     doubtful = [record for record in records if _is_doubtful(record)]
     others = [record for record in records if record not in doubtful]
 
     def worked_off(record: Received, *, alone: bool = False, later: bool = False) -> bool:
         seconds_left = 0 if later else event.context.get_remaining_time_in_millis() // 1000
-        return _worked_off(record, kind, worker, seconds_left, alone=alone)
+        return _worked_off(record, kind, seconds_left, alone=alone)
 
     failed = [record for record in others if not worked_off(record, alone=len(records) == 1)]
     failed += [record for record in doubtful[1:] if not worked_off(record, later=True)]
@@ -86,33 +84,32 @@ def _times_received(record: Received) -> int:
     return int(record["attributes"].get("ApproximateReceiveCount", 1))
 
 
-def _worked_off(
-    record: Received, kind: WorkKind, worker: Callable[[], Worker], seconds_left: int, *, alone: bool
-) -> bool:
+def _worked_off(record: Received, kind: WorkKind, seconds_left: int, *, alone: bool) -> bool:
     """Return whether a message is done with; the others of its batch go on where it is not."""
     try:
-        _handle(record, kind, worker(), seconds_left, alone=alone)
+        _handle(record, kind, seconds_left, alone=alone)
     except Exception:  # noqa: BLE001  named as failed in the answer: SQS hands it out again, and buries it in the end
         logger.exception("work is to be tried again", kind=kind, messageId=record["messageId"])
         return False
     return True
 
 
-def _handle(record: Received, kind: WorkKind, worker: Worker, seconds_left: int, *, alone: bool) -> None:
+def _handle(record: Received, kind: WorkKind, seconds_left: int, *, alone: bool) -> None:
     message = _message(record, kind)
     if message is None:
         return
     received = _times_received(record)
     if received > MOST_TRIES:
         reason = f"its worker died: received {received} times without an answer"
-        if container().work_loop.give_up(message, reason):  # else it was done meanwhile, for another message
+        if container().work_runner.give_up(message, reason):  # else it was done meanwhile, for another message
             _bury(record, kind, reason)
         return
     if seconds_left < LEAST_SECONDS:
         _send_again(message)
         return
     try:
-        container().work_loop.handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS, alone=alone)
+        worker = container().workers[kind]()
+        container().work_runner.handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS, alone=alone)
     except Exception as error:
         if received >= MOST_TRIES:
             _bury(record, kind, f"{type(error).__name__}: {error}")

@@ -14,11 +14,9 @@ from chalice.app import DynamoDBEvent
 from ..adapters.dynamodb import unmarshal
 from ..adapters.stored_records import stored
 from ..container import container
-from ..domain.regions import ScanRecord
+from ..domain.regions import ScanChange, ScanRecord
 from ..errors import TableUnavailable
 from ..observability import count, logger, observed
-
-Change = tuple[ScanRecord | None, ScanRecord]
 
 blueprint = Blueprint(__name__)
 
@@ -43,21 +41,20 @@ def scan_stream(event: DynamoDBEvent) -> dict[str, Any]:
 def _react(region: str, records: list[dict[str, Any]]) -> bool:
     """Return whether the records of one region could be processed; other regions go on where they could not."""
     try:
-        container().scan_reactions.react(region, [change for record in records if (change := _change(record))])
+        container().region_changes.handle(region, [_change(record) for record in records])
     except Exception:  # noqa: BLE001  named as failed in the answer: Lambda retries it, and buries it in the end
         logger.exception("scan records are to be tried again", region=region)
         return False
     return True
 
 
-def _change(record: dict[str, Any]) -> Change | None:
-    """Return a scan record before and after; None where it was removed or does not parse: then only the fold is made.
+def _change(record: dict[str, Any]) -> ScanChange:
+    """Return a scan record before and after, None for what was or is not there, or does not parse.
 
-    One whose former image does not parse counts as new: more is asked for than is needed.
+    One whose former image does not parse counts as new: more is requested than is needed.
     """
     images = record["dynamodb"]
-    after = _image(images, "NewImage")
-    return (_image(images, "OldImage"), after) if after else None
+    return ScanChange(_image(images, "OldImage"), _image(images, "NewImage"))
 
 
 def _image(images: dict[str, Any], name: str) -> ScanRecord | None:

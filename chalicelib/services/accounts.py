@@ -8,9 +8,9 @@ from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.work import WorkId, WorkKind
 from ..errors import AlreadyExists, InvalidRequest, NotFound
-from .asking import ask_for
 from .memberships import CheckedMemberships, checked_memberships
-from .ports import Accounts, Clock, DrsRegions, Queue, Scans, WorkStates
+from .ports import Accounts, Clock, DrsRegions, Scans, WorkStates
+from .work.requests import WorkRequests
 
 MOST_NAMED = 20
 
@@ -33,7 +33,6 @@ class AccountRegistry:
 
     Args:
         hub_account_id: the product's own account: the only one that may be registered without roles.
-        redeliver_after: seconds after which work whose message was lost comes due again.
     """
 
     def __init__(
@@ -41,21 +40,19 @@ class AccountRegistry:
         accounts: Accounts,
         scans: Scans,
         work_states: WorkStates,
-        queue: Queue,
+        requests: WorkRequests,
         drs_regions: DrsRegions,
         clock: Clock,
         *,
         hub_account_id: str,
-        redeliver_after: int,
     ) -> None:
         self._accounts = accounts
         self._scans = scans
         self._work_states = work_states
-        self._queue = queue
+        self._requests = requests
         self._drs_regions = drs_regions
         self._clock = clock
         self._hub_account_id = hub_account_id
-        self._redeliver_after = redeliver_after
 
     def register(self, account: Account, *, scan_now: bool = True) -> None:
         """Register `account`, and have each of its scopes scanned: at once, or in the next planned cycle.
@@ -243,8 +240,7 @@ class AccountRegistry:
         return [WorkId(WorkKind.INVENTORY, Scope(account.account_id, region)) for region in regions]
 
     def _ask(self, works: list[WorkId]) -> None:
-        again = int(self._clock()) + self._redeliver_after
-        ask_for(works, self._work_states, self._queue, again)
+        self._requests.request_work(works)
 
     def _check_no_memberships(self, account_id: str) -> None:
         members = [membership.staging_account_id for membership in self._accounts.memberships(account_id)]

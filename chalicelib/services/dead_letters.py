@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from ..domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
 from ..observability import logger
-from .asking import ask_for
 from .attempts import raise_first
-from .ports import Clock, DeadLetters, Queue, WorkStates
+from .ports import Clock, DeadLetters
 from .reconciliation import Reconciler, Reconciliation
+from .work.requests import WorkRequests
 
 
 class Redriven(NamedTuple):
@@ -32,7 +32,7 @@ class Redriven(NamedTuple):
     reconciliation: Reconciliation | None = None
 
 
-class DeadLetterOffice:
+class DeadLetterService:
     """Tells and redrives dead letters.
 
     Args:
@@ -43,18 +43,14 @@ class DeadLetterOffice:
         self,
         letters: DeadLetters,
         reconciler: Reconciler,
-        work_states: WorkStates,
-        queue: Queue,
+        requests: WorkRequests,
         clock: Clock,
-        redeliver_after: int,
         seconds: int,
     ) -> None:
         self._letters = letters
         self._reconciler = reconciler
-        self._work_states = work_states
-        self._queue = queue
+        self._requests = requests
         self._clock = clock
-        self._redeliver_after = redeliver_after
         self._seconds = seconds
 
     def tell(self, queue: DeadLetterQueue, limit: int) -> list[DeadLetter]:
@@ -110,8 +106,7 @@ class DeadLetterOffice:
         work = work_of(received.body)
         if work is None:
             return False
-        again = int(self._clock()) + self._redeliver_after
-        ask_for([work], self._work_states, self._queue, again)
+        self._requests.request_work([work])
         return True
 
     def _take(self, queue: DeadLetterQueue, limit: int) -> Iterator[Received]:

@@ -5,7 +5,8 @@ from ..domain.results import MOST_REPORTED
 from ..domain.work import WorkKind, WorkMessage
 from ..observability import logger
 from .ports import Clock, Queue
-from .resync import Restored, Resync
+from .work.requests import WorkRequests
+from .work.resync import Restored, Resync
 
 
 class Reconciliation(Record):
@@ -36,17 +37,16 @@ class Reconciler:
     """Mends what is behind, for an operator who does not want to wait for the resync.
 
     Args:
-        redeliver_after: seconds after which work whose message was lost comes due again.
         reconcile_seconds: how long one part goes on; at least one region is mended.
     """
 
     def __init__(
-        self, resync: Resync, queue: Queue, clock: Clock, redeliver_after: int, reconcile_seconds: int
+        self, resync: Resync, requests: WorkRequests, queue: Queue, clock: Clock, reconcile_seconds: int
     ) -> None:
         self._resync = resync
         self._queue = queue
         self._clock = clock
-        self._redeliver_after = redeliver_after
+        self._requests = requests
         self._seconds = reconcile_seconds
 
     def reconcile(self, part: str | None = None) -> Reconciliation:
@@ -60,8 +60,7 @@ class Reconciler:
         left = [region for region in registry.regions if part is None or region >= part]
         mended: list[Restored] = []
         while left and (not mended or self._clock() < until):
-            due = int(self._clock()) + self._redeliver_after
-            restored = self._resync.restore(left.pop(0), registry, due)
+            restored = self._resync.restore(left.pop(0), registry, self._requests.due_again())
             self._queue.send(WorkMessage.about(work) for work in [*restored.lost, *restored.behind])
             mended.append(restored)
         answer = _told(mended, left[0] if left else None)

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from ..domain.kinds import SCAN
 from ..domain.regions import ScanRecord
-from ..domain.work import WorkId, WorkKind
+from ..domain.work import WorkId
 from ..observability import count, logger
-from .asking import ask_for
-from .ports import Clock, Queue, WorkStates
+from .ports import Clock, WorkStates
+from .work.requests import WorkRequests
 
 MOST_SCOPES = 5
 LONGEST_WAIT_SECONDS = 5.0
@@ -25,15 +26,13 @@ class Refresher:
     def __init__(
         self,
         work_states: WorkStates,
-        queue: Queue,
+        requests: WorkRequests,
         clock: Clock,
-        redeliver_after: int,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._work_states = work_states
-        self._queue = queue
+        self._requests = requests
         self._clock = clock
-        self._redeliver_after = redeliver_after
         self._sleep = sleep
 
     def refresh(self, stale: list[ScanRecord]) -> bool:
@@ -47,9 +46,7 @@ class Refresher:
             return False
         count("StaleScopes", len(worth))
         logger.info(f"falling back to the DRS API for {len(worth)} stale scopes")
-        works = [WorkId(WorkKind.INVENTORY, scan.scope) for scan in worth]
-        again = int(self._clock()) + self._redeliver_after
-        return self._wait(ask_for(works, self._work_states, self._queue, again))
+        return self._wait(self._requests.request_work(WorkId(SCAN, scan.scope) for scan in worth))
 
     def _wait(self, asked: dict[WorkId, int]) -> bool:
         until = self._clock() + LONGEST_WAIT_SECONDS

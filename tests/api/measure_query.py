@@ -112,13 +112,13 @@ def measure_in_process(stack, case, requests=REQUESTS):
     query, times, token = Query(**given, tags=tags), [], None
     with product_on(stack.cloud.outputs) as product:
         product.inventory_query.page(query, 1)  # warm
-        mark = CALLS.mark()
+        mark = CALLS.snapshot()
         for _ in range(requests):
             started = time.perf_counter()
             page = product.inventory_query.page(query, PAGE, token)
             times.append(1000 * (time.perf_counter() - started))
             token = page.next_token if case.follow else None
-        calls = CALLS.since(mark)
+        calls = CALLS.calls_since(mark)
     return Figures(times, sum(calls.values()) / requests)
 
 

@@ -17,7 +17,7 @@ from chalicelib.domain.dead_letters import DeadLetterQueue, work_of
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkKind
 from chalicelib.events import maintenance, queues, schedules, streams
-from chalicelib.services.planning import SyncRequest
+from chalicelib.services.work.planner import SyncRequest
 
 from ..fakes import Crash
 from .disruptions import Invocation, Switchboard

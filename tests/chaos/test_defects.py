@@ -13,7 +13,7 @@ from chalicelib.domain.scopes import Scope
 from chalicelib.domain.server_changes import PreviousState, entry_of, tombstone
 from chalicelib.domain.servers import ServerRow
 from chalicelib.events import queues, streams
-from chalicelib.services.scope_scanner import ScopeScanner
+from chalicelib.services.sync.scope_scanner import ScopeScanner
 
 from .machine import Chaos, machine_settings
 

@@ -77,13 +77,13 @@ def sts():
 def test_property_12_one_assume_role_per_touched_account_and_role(sts, touches):
     """Property 12: a warm worker assumes each role once, and none of an account that it does not touch."""
     sessions = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
-    mark = CALLS.mark()
+    mark = CALLS.snapshot()
     for account_id, access, region in touches:
         client = sessions.client(account(account_id), access, "sts", region)
         assert client.get_caller_identity()["Arn"].split(":")[4] == account_id
     roles = {(account_id, access) for account_id, access, _ in touches}
-    assert CALLS.since(mark).get("sts:AssumeRole", 0) == len(roles)
-    assert CALLS.since(mark).get("sts:GetCallerIdentity", 0) == len(touches)
+    assert CALLS.calls_since(mark).get("sts:AssumeRole", 0) == len(roles)
+    assert CALLS.calls_since(mark).get("sts:GetCallerIdentity", 0) == len(touches)
 
 
 @given(workers=st.integers(2, 6))
@@ -91,7 +91,7 @@ def test_property_12_threads_that_begin_together_share_one_assume_role(sts, work
     """Property 12: look-ups of one account in several regions run side by side; still its role is assumed once."""
     sessions, together = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000), Barrier(workers)
     regions = ["eu-west-1", "us-east-1", "eu-central-1", "us-west-2", "ap-south-1", "eu-north-1"]
-    mark = CALLS.mark()
+    mark = CALLS.snapshot()
 
     def look_up(region):
         together.wait()
@@ -99,27 +99,27 @@ def test_property_12_threads_that_begin_together_share_one_assume_role(sts, work
 
     with switching_often(), ThreadPoolExecutor(workers) as pool:
         assert set(pool.map(look_up, regions[:workers])) == {TARGET}
-    assert CALLS.since(mark)["sts:AssumeRole"] == 1
+    assert CALLS.calls_since(mark)["sts:AssumeRole"] == 1
 
 
 @given(access=st.sampled_from(Access), service=st.sampled_from(["sts", "ec2"]))
 def test_property_12_a_foreign_account_without_a_role_is_never_touched(sts, access, service):
     """Property 12: no role, no call: the hub's own credentials are never used for a foreign account (R9)."""
     bare = account(OTHER, reader_role_arn=None, writer_role_arn=None)
-    mark = CALLS.mark()
+    mark = CALLS.snapshot()
     with pytest.raises(AccessDenied, match=f"{OTHER} has no {access} role"):
         CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000).client(bare, access, service, "eu-west-1")
-    assert CALLS.since(mark) == {}
+    assert CALLS.calls_since(mark) == {}
 
 
 @given(services=st.lists(st.sampled_from(["sts", "sqs"]), min_size=1, max_size=3))
 def test_property_12_the_hub_s_own_account_needs_no_role(sts, services):
     """Property 12: the product's own account is read with the function's own role."""
     own = account(HUB, reader_role_arn=None, writer_role_arn=None)
-    sessions, mark = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000), CALLS.mark()
+    sessions, mark = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000), CALLS.snapshot()
     for service in services:
         assert sessions.client(own, Access.READER, service, "eu-west-1").meta.service_model.service_name == service
-    assert CALLS.since(mark) == {}
+    assert CALLS.calls_since(mark) == {}
     assert hub_session() is hub_session()
 
 

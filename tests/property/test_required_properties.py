@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chalicelib.domain.accounts import AccountKind
-from chalicelib.domain.regions import ScopeState, fold
+from chalicelib.domain.regions import ScanChange, ScopeState, fold
 from chalicelib.domain.results import RunMode
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkKind
@@ -58,7 +58,7 @@ def test_property_1_a_planned_run_touches_active_scopes_and_due_probes_only(flee
     assume(world.statuses.rows)
     active = active_scopes(world)
     world.clock.advance(later)
-    before = world.calls.mark()
+    before = world.calls.snapshot()
     run = world.tick(kind)
     planned = {message.work for message in world.queue.messages}
     probes = {work for work in planned if work.kind is WorkKind.INVENTORY and work.scope not in active}
@@ -185,7 +185,7 @@ def test_property_3_replayed_and_reordered_stream_records_change_nothing(steps, 
     row = world.statuses.rows[REGION]
     for _ in range(3):
         some = random.sample(history, random.randint(1, len(history)))
-        world.reactions.react(REGION, some)
+        world.changes.handle(REGION, [ScanChange(*one) for one in some])
     assert world.statuses.rows[REGION] == row
 
 
@@ -197,7 +197,7 @@ def test_property_5_a_filtered_cycle_saves_the_calls_of_inactive_regions(fleet):
         world = populated(fleet, filtering=filtering)
         world.cycle()
         world.clock.advance(900)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         run = world.cycle()
         made = sum(count for (name, _, _), count in (world.calls.made - mark).items() if name == DESCRIBE)
         calls[filtering] = made - run.probes
@@ -315,11 +315,11 @@ def test_property_11_where_nothing_is_new_drs_is_not_called(fleet):
     for region, count in fleet.items():
         world.drs.add(*(wire_server(f"s-{number}", STAGING, region) for number in range(count)))
     world.cycle()
-    before = world.calls.mark()
+    before = world.calls.snapshot()
     world.clock.advance(300)
     world.sync(WorkKind.STAGING)
     world.settle()
-    assert world.calls.since(before) == {}
+    assert world.calls.calls_since(before) == {}
 
 
 @given(st.sampled_from([STAGING, TARGET]), staged_fleets)
@@ -331,9 +331,9 @@ def test_property_11_the_moved_functions_read_the_inventory_not_drs(account_id, 
     for region, count in fleet.items():
         world.drs.add(*(wire_server(f"s-{number}", account_id, region) for number in range(count)))
     world.cycle()
-    before = world.calls.mark()
+    before = world.calls.snapshot()
     for region in REGIONS:
         originals = world.staging_sync.get_staging_account_servers(Scope(account_id, region))
         assert len(originals) == fleet.get(region, 0)
         assert world.staging_sync.get_extended_source_servers(Scope(account_id, region)) == {}
-    assert world.calls.since(before) == {}
+    assert world.calls.calls_since(before) == {}

@@ -82,7 +82,7 @@ def test_no_call_enters_and_no_byte_comes_from_another_tenant_s_account(tenant_o
     handle, crossings = world.handle, []
 
     def watched(message):
-        before = world.calls.mark()
+        before = world.calls.snapshot()
         try:
             return handle(message)
         finally:

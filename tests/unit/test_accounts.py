@@ -230,13 +230,13 @@ class TestChange:
         world.add_account(TARGET)
         world.cycle()
         world.registry.change(account(status=AccountStatus.INACTIVE))
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         world.clock.advance(100_000)
         world.cycle()
-        assert world.calls.since(mark) == {}
+        assert world.calls.calls_since(mark) == {}
         world.registry.change(account())
         world.settle()
-        assert world.calls.since(mark)
+        assert world.calls.calls_since(mark)
 
     def test_its_external_id_cannot_become_anothers(self, world):
         world.registry.register(account())
@@ -274,7 +274,7 @@ class TestPaused:
         world.run_work(WorkKind.INVENTORY, Scope(STAGING, REGION))
         world.registry.change(account(status=AccountStatus.INACTIVE))
         outcome = world.run_work(WorkKind.STAGING, Scope(TARGET, REGION))
-        assert outcome.result.message == "the target takes no part"
+        assert outcome.result.message == "the account is not active"
         assert not world.drs.extensions(Scope(TARGET, REGION))
 
 

@@ -150,10 +150,10 @@ class TestDrs:
     def test_every_page_is_read(self, cloud, sessions):
         cloud("/settings", {"pageCap": 2, "defaultPageSize": 2})
         made = servers(cloud, 5)
-        mark = CALLS.mark()
+        mark = CALLS.snapshot()
         found = list(DrsReader(sessions).source_servers(account(), REGION))
         assert {server["sourceServerID"] for server in found} == {server["sourceServerID"] for server in made}
-        assert CALLS.since(mark)["drs:DescribeSourceServers"] == 3
+        assert CALLS.calls_since(mark)["drs:DescribeSourceServers"] == 3
 
     def test_a_scope_that_is_not_set_up_says_so(self, cloud, sessions):
         with pytest.raises(Uninitialized):
@@ -221,9 +221,9 @@ class TestEc2:
         ids = [instance["InstanceId"] for instance in made]
         gone = [f"i-{number:017x}" for number in range(FILTER_LIMIT)]
         reader, origin = Ec2Reader(sessions), account(SOURCE, AccountKind.SOURCE)
-        mark = CALLS.mark()
+        mark = CALLS.snapshot()
         assert set(reader.instances(origin, REGION, [*ids, *gone, ids[0]])) == set(ids)
-        assert CALLS.since(mark)["ec2:DescribeInstances"] == 2
+        assert CALLS.calls_since(mark)["ec2:DescribeInstances"] == 2
         assert reader.instances(account(TARGET), REGION, ids) == {}
 
 
@@ -283,18 +283,18 @@ class TestPacing:
     def test_attempts_are_bounded_all_the_same(self, cloud, waits):
         servers(cloud, 1)
         self.throttle(cloud, 1, times=9)
-        mark = CALLS.mark()
+        mark = CALLS.snapshot()
         with pytest.raises(Throttled):
             list(DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 3, 1000)).source_servers(account(), REGION))
-        assert CALLS.since(mark)["drs:DescribeSourceServers"] == 3
+        assert CALLS.calls_since(mark)["drs:DescribeSourceServers"] == 3
 
     def test_an_error_that_asks_for_no_wait_is_left_to_botocore(self, cloud, waits):
         servers(cloud, 1)
         cloud("/faults", {"rules": [{"operation": "DescribeSourceServers", "error": "InternalServerException"}]})
-        mark = CALLS.mark()
+        mark = CALLS.snapshot()
         with pytest.raises(ServiceError, match="InternalServerException"):
             list(DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 3, 1000)).source_servers(account(), REGION))
-        assert CALLS.since(mark)["drs:DescribeSourceServers"] == len(waits) + 1 == 3
+        assert CALLS.calls_since(mark)["drs:DescribeSourceServers"] == len(waits) + 1 == 3
 
     def test_an_impatient_look_is_not_repeated(self, cloud, waits):
         servers(cloud, 1)
@@ -321,7 +321,7 @@ class TestPacing:
     def test_a_session_that_ended_before_its_time_is_assumed_anew(self, cloud):
         servers(cloud, 1)
         sessions = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
-        reader, mark = DrsReader(sessions), CALLS.mark()
+        reader, mark = DrsReader(sessions), CALLS.snapshot()
         reader.look(account(), REGION)
         expired = {"operation": "DescribeSourceServers", "error": "ExpiredTokenException", "status": 403, "times": 1}
         cloud("/faults", {"rules": [expired]})
@@ -329,28 +329,28 @@ class TestPacing:
             reader.look(account(), REGION)
         assert raised.value.code == "ExpiredTokenException"
         reader.look(account(), REGION)
-        assert CALLS.since(mark)["sts:AssumeRole"] == 2
+        assert CALLS.calls_since(mark)["sts:AssumeRole"] == 2
 
     def test_credentials_that_expire_in_the_middle_of_a_scan_are_renewed(self, cloud):
         cloud("/settings", {"pageCap": 1, "defaultPageSize": 1})
         servers(cloud, 3)
         sessions = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
-        listing, mark = DrsReader(sessions).source_servers(account(), REGION), CALLS.mark()
+        listing, mark = DrsReader(sessions).source_servers(account(), REGION), CALLS.snapshot()
         found = [next(listing)]
         [session] = sessions._sessions.values()
         session.get_credentials()._expiry_time = datetime.now(UTC) + timedelta(minutes=5)
         found += list(listing)
         assert len({server["sourceServerID"] for server in found}) == 3
-        assert CALLS.since(mark)["sts:AssumeRole"] == 2
+        assert CALLS.calls_since(mark)["sts:AssumeRole"] == 2
 
 
 class TestCallCounter:
     def test_only_what_was_made_since_is_told(self):
         counter = CallCounter()
         counter._count(event_name="before-send.drs.DescribeSourceServers")
-        mark = counter.mark()
+        mark = counter.snapshot()
         counter._count(event_name="before-send.ec2.DescribeInstances")
-        assert counter.since(mark) == {"ec2:DescribeInstances": 1}
+        assert counter.calls_since(mark) == {"ec2:DescribeInstances": 1}
 
 
 class TestDynamoDb:

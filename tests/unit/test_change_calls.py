@@ -7,8 +7,8 @@ from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
 from chalicelib.errors import AccessDenied, OutOfTime, Refused, ServiceError, Throttled, Unreachable
-from chalicelib.services.answers import NOT_TRIED
-from chalicelib.services.change_calls import MOST_WITHOUT_ANSWER, ChangeCalls
+from chalicelib.services.work.answers import NOT_TRIED
+from chalicelib.services.work.change_calls import MOST_WITHOUT_ANSWER, ChangeCalls
 
 from ..factories import REGION, SCOPE, STAGING, TARGET, arn_of, instance, wire_server
 from ..fakes import World

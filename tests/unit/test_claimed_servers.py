@@ -104,10 +104,10 @@ class TestAClaimThatFits:
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_its_tags_are_neither_planned_nor_told(self, claimed, dry_run):
         claimed.scan(THEIRS)
-        mark = claimed.calls.mark()
+        mark = claimed.calls.snapshot()
         outcome = claimed.run_work(WorkKind.TAGS, THEIRS, dry_run=dry_run)
         assert SECRET not in outcome.result.model_dump_json()
-        assert claimed.calls.since(mark) == {}
+        assert claimed.calls.calls_since(mark) == {}
 
     def test_it_is_extended_by_the_rules_of_no_other_row(self, claimed):
         target = "555555555555"

@@ -19,11 +19,11 @@ from chalicelib.api.operation import RunsIn
 from chalicelib.api.table import OPERATIONS
 from chalicelib.container import container
 from chalicelib.domain.accounts import AccountKind
-from chalicelib.domain.leases import Outcome
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.work import MOST_IN_A_ROW, WorkId, WorkKind
 from chalicelib.events import operations, queues, schedules, streams
 from chalicelib.observability import observed
+from chalicelib.services.work.report import NEVER, Report
 
 from ..factories import (
     EPOCH,
@@ -41,7 +41,6 @@ from ..factories import (
     sqs_event,
     stream_event,
     work,
-    work_result,
 )
 from .observing import observing
 
@@ -67,11 +66,11 @@ def worker(deployed, monkeypatch):
         def __init__(self):
             self.worked, self.failing, self.retried = [], set(), []
 
-        def sync(self, taken, message):
-            if message.account_id in self.failing:
-                raise RuntimeError(f"no luck with {message.account_id}")
-            self.worked.append((message.account_id, taken.lease.until))
-            return Outcome(work_result(), None)
+        def sync(self, work):
+            if work.scope.account_id in self.failing:
+                raise RuntimeError(f"no luck with {work.scope.account_id}")
+            self.worked.append((work.scope.account_id, work.lease.until))
+            return Report(due=NEVER)
 
     made = Worker()
     monkeypatch.setattr(container(), "inventory_sync", made)
@@ -278,7 +277,9 @@ class TestStreams:
 
     def test_a_region_is_folded_once_for_a_batch(self, stored, monkeypatch):
         seen = []
-        monkeypatch.setattr(container().scan_reactions, "react", lambda region, changes: seen.append((region, changes)))
+        monkeypatch.setattr(
+            container().region_changes, "handle", lambda region, changes: seen.append((region, changes))
+        )
         first, second = stored(scan_record()), stored(scan_record(epoch=2))
         invoke(streams.scan_stream, stream_event((None, first), (first, second)))
         assert seen == [(REGION, [(None, first), (first, second)])]
@@ -302,7 +303,7 @@ class TestStreams:
 
     def test_a_record_in_words_of_a_newer_version_counts_as_an_error(self, stored, monkeypatch):
         seen = []
-        monkeypatch.setattr(container().scan_reactions, "react", lambda region, changes: seen.extend(changes))
+        monkeypatch.setattr(container().region_changes, "handle", lambda region, changes: seen.extend(changes))
         event = stream_event((None, stored(scan_record())))
         event["Records"][0]["dynamodb"]["NewImage"]["state"] = {"S": "A_STATE_OF_A_NEWER_VERSION"}
         assert invoke(streams.scan_stream, event) == {"batchItemFailures": []}
@@ -314,19 +315,19 @@ class TestStreams:
         self, stored, monkeypatch, capsys, image, changes
     ):
         seen = []
-        monkeypatch.setattr(container().scan_reactions, "react", lambda region, changes: seen.append(changes))
+        monkeypatch.setattr(container().region_changes, "handle", lambda region, changes: seen.append(changes))
         records = [stored(scan_record(account_id=account_id)) for account_id in (ONE, TWO, THREE)]
         event = stream_event(*((record, record) for record in records))
         event["Records"][0]["dynamodb"][image]["lastChecked"] = {"L": []}
         assert invoke(streams.scan_stream, event) == {"batchItemFailures": []}
         assert '"UnreadableScanRecords":[1.0]' in capsys.readouterr().out
-        assert [len(some) for some in seen] == [changes]
+        assert [sum(one.after is not None for one in some) for some in seen] == [changes]
 
     def test_a_table_that_fails_is_tried_again(self, stored, monkeypatch):
         def fails(*_):
             raise RuntimeError("no luck")
 
-        monkeypatch.setattr(container().scan_reactions, "react", fails)
+        monkeypatch.setattr(container().region_changes, "handle", fails)
         events = stream_event((None, scan_record()), (None, scan_record(SECOND)))
         answer = invoke(streams.scan_stream, events)
         assert answer == {"batchItemFailures": [{"itemIdentifier": "100"}, {"itemIdentifier": "101"}]}

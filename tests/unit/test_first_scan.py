@@ -5,12 +5,12 @@ import pytest
 from chalicelib.domain.regions import ScanRecord
 from chalicelib.domain.writes import UpdateServer
 from chalicelib.errors import AccessDenied, Throttled
-from chalicelib.services.inventory_sync import (
+from chalicelib.services.sync.inventory import (
     CONFIGURATIONS_A_MESSAGE,
     CONFIGURATIONS_AT_ONCE,
     MOST_FURTHER_MESSAGES,
 )
-from chalicelib.services.replication_configurations import CONFIGURATION_CALLS_AT_ONCE, MOST_DENIALS
+from chalicelib.services.sync.replication_configurations import CONFIGURATION_CALLS_AT_ONCE, MOST_DENIALS
 
 from ..factories import REGION, SCOPE, STAGING, arn_of, extended_area, message, wire_server
 from ..fakes import World
@@ -87,7 +87,7 @@ class TestRowsFirst:
         assert (progress.counts["new"], progress.calls[CONFIGURATION]) == (100, 100)
 
     def test_further_messages_are_bounded(self, world, monkeypatch):
-        monkeypatch.setattr("chalicelib.services.inventory_sync.CONFIGURATIONS_A_MESSAGE", 2)
+        monkeypatch.setattr("chalicelib.services.sync.inventory.CONFIGURATIONS_A_MESSAGE", 2)
         add(world, 100)
         world.tick()
         world.settle()

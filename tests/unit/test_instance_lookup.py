@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.errors import AccessDenied, Throttled, UnreadableAnswer
-from chalicelib.services.instance_lookup import INSTANCES_PER_LOOK_UP, InstanceLookup
+from chalicelib.services.sync.instance_lookup import INSTANCES_PER_LOOK_UP, InstanceLookup
 
 from ..factories import SOURCE, TARGET
 

@@ -11,8 +11,8 @@ from chalicelib.domain.topology import Source
 from chalicelib.domain.work import WorkKind
 from chalicelib.domain.writes import ScopeTelemetry, UpdateServer
 from chalicelib.errors import AccessDenied, LeaseLost, NotOptedIn, ServiceError, Throttled, Uninitialized
-from chalicelib.services.instance_lookup import INSTANCES_PER_LOOK_UP
-from chalicelib.services.replication_configurations import CONFIGURATION_CALLS_AT_ONCE
+from chalicelib.services.sync.instance_lookup import INSTANCES_PER_LOOK_UP
+from chalicelib.services.sync.replication_configurations import CONFIGURATION_CALLS_AT_ONCE
 
 from ..factories import (
     EPOCH,
@@ -123,9 +123,9 @@ class TestSteadyScan:
 
     def test_one_call_for_drs_and_one_for_each_origin(self, world):
         world.scan()
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         outcome = world.scan()
-        assert world.calls.since(mark) == {DESCRIBE: 1, LOOK_UP: 1}
+        assert world.calls.calls_since(mark) == {DESCRIBE: 1, LOOK_UP: 1}
         assert outcome.result.calls == {DESCRIBE: 1, LOOK_UP: 1}
 
     def test_lag_within_its_band_and_last_seen_write_no_row(self, world):
@@ -467,7 +467,7 @@ class TestCrashes:
         taken = world.work_states.take(work(), EPOCH, EPOCH + 330)
         world.work_states.take(work(), EPOCH + 331, EPOCH + 660)
         with pytest.raises(LeaseLost):
-            world.inventory_sync.sync(taken, message())
+            world.inventory_sync.sync(world.context(taken, message()))
         assert scan_of(world) is None
 
 
@@ -480,17 +480,17 @@ class TestTopology:
         written = writes_of(world, world.scan)
         assert world.inventory.row("s-1").topology.complete
         assert [write.source_server_id for write in written if isinstance(write, UpdateServer)] == ["s-1"]
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         world.scan()
-        assert CONFIGURATION not in world.calls.since(mark)
+        assert CONFIGURATION not in world.calls.calls_since(mark)
 
     @pytest.mark.parametrize("error", [AccessDenied("no", "AccessDeniedException"), Throttled("no", "Throttling")])
     def test_an_account_that_refuses_is_not_asked_for_every_server(self, world, error):
         world.drs.add(*(wire_server(f"s-1{number:03d}") for number in range(60)))
         world.fault(CONFIGURATION, error)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         world.scan()
-        asked = world.calls.since(mark)[CONFIGURATION]
+        asked = world.calls.calls_since(mark)[CONFIGURATION]
         assert asked <= CONFIGURATION_CALLS_AT_ONCE
         assert scan_of(world).server_count == 62
 

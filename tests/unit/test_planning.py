@@ -324,8 +324,8 @@ class TestSyncOnRequest:
 
     def test_two_requests_for_one_scope_are_one_more_run_of_it(self, world):
         first, second = world.sync(scopes=[SCOPE]), world.sync(scopes=[SCOPE])
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         world.settle()
-        assert world.calls.since(mark)["drs:DescribeSourceServers"] == 1
+        assert world.calls.calls_since(mark)["drs:DescribeSourceServers"] == 1
         for run in (first, second):
             assert world.run_reader.progress(run.run_id).status == "DONE"

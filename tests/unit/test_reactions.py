@@ -1,9 +1,11 @@
 """What a changed scan record sets off, and region status under other writers."""
 
+from datetime import timedelta
+
 import pytest
 
 from chalicelib.domain.accounts import AccountKind
-from chalicelib.domain.regions import ScopeState
+from chalicelib.domain.regions import ScanChange, ScopeState, fold
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkId, WorkKind
 from chalicelib.errors import DrsActiveRegionsError
@@ -26,7 +28,7 @@ def world():
 def react(world, before, after):
     world.scans.put(after)
     world.scans.stream.clear()
-    world.reactions.react(after.region, [(before, after)])
+    world.changes.handle(after.region, [ScanChange(before, after)])
     return set(world.queue.works())
 
 
@@ -102,6 +104,69 @@ class TestWork:
         world.scans.forget(SCOPE)
         world.pump()
         assert world.statuses.read(REGION) is None
+
+
+class TestQuiet:
+    """A scan that found nothing new: only times differ."""
+
+    @pytest.fixture
+    def reads(self, world, monkeypatch):
+        """The regions whose scan records are read for a fold."""
+        react(world, None, scan_record())
+        reads, of_region = [], world.scans.of_region
+        monkeypatch.setattr(world.scans, "of_region", lambda region: reads.append(region) or of_region(region))
+        return reads
+
+    def later(self, seconds, **values):
+        when = NOW + timedelta(seconds=seconds)
+        return scan_record(last_checked=when, last_success=when, epoch=2, **values)
+
+    def test_it_folds_nothing(self, world, reads):
+        react(world, scan_record(), self.later(30))
+        assert (reads, world.statuses.read(REGION).version) == ([], 1)
+
+    def test_the_moment_of_the_last_check_moves_once_a_minute(self, world, reads):
+        for second, version in ((59, 1), (60, 2), (119, 2), (120, 3)):
+            react(world, scan_record(), self.later(second))
+            assert world.statuses.read(REGION).version == version
+        assert reads == []
+        row = world.statuses.read(REGION)
+        assert row.last_checked == row.last_success == NOW + timedelta(seconds=120)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"server_count": 2},
+            {"replicating_count": 7},
+            {"state": ScopeState.THROTTLED},
+            {"error_message": "it is slow"},
+            {"failures": 3},
+        ],
+    )
+    def test_whatever_the_region_shows_is_folded(self, world, reads, change):
+        react(world, scan_record(), self.later(1, **change))
+        assert set(reads) == {REGION}
+        assert not world.statuses.read(REGION).outdates(fold(world.scans.of_region(REGION)))
+
+    def test_work_that_it_calls_for_is_requested_all_the_same(self, world, reads):
+        world.queue.messages.clear()
+        assert react(world, scan_record(), self.later(1, tags_version=2)) == {TAGS}
+        assert (reads, world.queue.messages[0].status_version) == ([], 1)
+
+    def test_a_region_without_a_row_is_folded(self, world, reads):
+        world.statuses.rows.clear()
+        react(world, scan_record(), self.later(1))
+        assert world.statuses.read(REGION).server_count == 1
+
+    def test_a_row_that_another_folded_meanwhile_stands(self, world, reads):
+        def another():
+            world.statuses.on_replace = None
+            world.scans.put(scan_record(account_id=STAGING, server_count=4))
+            refresh_region(REGION, world.scans, world.statuses)
+
+        world.statuses.on_replace = another
+        react(world, scan_record(), self.later(90))
+        assert world.statuses.read(REGION).server_count == 5
 
 
 class TestRefresh:

@@ -4,8 +4,8 @@ import pytest
 
 from chalicelib.domain.work import WorkKind
 from chalicelib.errors import InvalidRequest
-from chalicelib.services.planning import SyncRequest
-from chalicelib.services.repeated_requests import KEY_SECONDS, RepeatedRequests
+from chalicelib.services.work.planner import SyncRequest
+from chalicelib.services.work.repeated_requests import KEY_SECONDS, RepeatedRequests
 
 from ..factories import SCOPE
 from ..fakes import Crash

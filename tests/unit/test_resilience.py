@@ -20,10 +20,10 @@ from chalicelib.errors import (
     Throttled,
     Unreachable,
 )
-from chalicelib.services import instance_lookup
-from chalicelib.services.answers import not_tried, state_after
-from chalicelib.services.inventory_sync import MOST_CONTINUATIONS
-from chalicelib.services.work_loop import LONGEST_SWEEP
+from chalicelib.services.sync import instance_lookup
+from chalicelib.services.sync.inventory import MOST_CONTINUATIONS
+from chalicelib.services.work.answers import not_tried, state_after
+from chalicelib.services.work.runner import LONGEST_SWEEP
 
 from ..factories import (
     CADENCE,
@@ -97,12 +97,12 @@ class TestCircuit:
     def test_half_open_one_call_decides_whether_the_list_is_asked_for(self, world):
         failing(world)
         world.fault(DESCRIBE, THROTTLED, SCOPE, times=1)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         assert world.scan().result.state is ScopeState.THROTTLED
-        assert world.calls.since(mark) == {DESCRIBE: 1}
-        mark = world.calls.mark()
+        assert world.calls.calls_since(mark) == {DESCRIBE: 1}
+        mark = world.calls.snapshot()
         assert world.scan().result.state is ScopeState.AVAILABLE
-        assert world.calls.since(mark)[DESCRIBE] == 2
+        assert world.calls.calls_since(mark)[DESCRIBE] == 2
 
     def test_the_service_s_own_wait_is_not_undercut(self, world):
         world.fault(DESCRIBE, Throttled("slow down", "ThrottlingException", 5000), SCOPE)
@@ -153,9 +153,9 @@ class TestTagsBackOff:
         rule = world.fault(TAG, THROTTLED)
         for _ in range(OPENS_AFTER):
             self.run(world)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         self.run(world)
-        assert world.calls.since(mark) == {TAG: 1}
+        assert world.calls.calls_since(mark) == {TAG: 1}
         world.faults.rules.remove(rule)
         assert self.run(world).result.counts["tagged"] == 2
 
@@ -191,16 +191,16 @@ class TestStagingBackOff:
 
     def test_a_target_that_slows_us_down_is_not_asked_for_each_staging_account(self, world):
         world.fault(LIST, THROTTLED)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         outcome = self.run(world)
-        assert world.calls.since(mark) == {LIST: 1}
+        assert world.calls.calls_since(mark) == {LIST: 1}
         assert {problem.code for problem in outcome.result.problems} == {"ThrottlingException", "NOT_TRIED"}
 
     def test_nor_for_each_server(self, world):
         world.fault(EXTEND, THROTTLED)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         self.run(world)
-        assert world.calls.since(mark)[EXTEND] <= 4
+        assert world.calls.calls_since(mark)[EXTEND] <= 4
         assert world.refusals.records == {}
         world.heal()
         self.run(world)

@@ -69,9 +69,9 @@ class TestExtension:
     def test_what_is_extended_already_costs_no_drs_call(self, world):
         sync(world)
         world.settle()
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         sync(world)
-        assert world.calls.since(mark) == {}
+        assert world.calls.calls_since(mark) == {}
 
     def test_a_second_run_before_the_scan_extends_nothing_twice(self, world):
         sync(world)
@@ -84,9 +84,9 @@ class TestExtension:
         sync(world)
         world.settle()
         world.clock.advance(100_000)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         assert sync(world).result.counts["candidates"] == 0
-        assert world.calls.since(mark) == {}
+        assert world.calls.calls_since(mark) == {}
 
     def test_every_staging_account_of_the_target_is_looked_at(self, world):
         world.add_staging(OTHER, TARGET)
@@ -132,7 +132,7 @@ class TestDryRun:
         assert outcome.result.counts["would_extend"] == 2
         assert outcome.result.changes == [{"extend": original(n), "into": TARGET} for n in (1, 2)]
         assert world.drs.extensions(SCOPE) == {}
-        assert EXTEND not in world.calls.since(type(world.calls.made)())
+        assert EXTEND not in world.calls.calls_since(type(world.calls.made)())
         assert outcome.next_due is None
 
     def test_it_records_no_refusal(self):
@@ -222,9 +222,9 @@ class TestRefusals:
     def test_what_is_refused_costs_no_call_until_its_time(self, world):
         world.drs.refused[original()] = "the default EBS key"
         sync(world)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         assert sync(world).result.counts["candidates"] == 0
-        assert world.calls.since(mark) == {}
+        assert world.calls.calls_since(mark) == {}
         world.clock.advance(901)
         sync(world)
         assert refusal_of(world).attempts == 2
@@ -242,7 +242,7 @@ class TestRefusals:
         outcome = sync(world)
         assert refusal_of(world).reason is RefusalReason.NOT_TRUSTED
         assert STAGING in subjects(outcome)[original()][1]
-        assert EXTEND not in world.calls.since(type(world.calls.made)())
+        assert EXTEND not in world.calls.calls_since(type(world.calls.made)())
 
     def test_one_that_trusts_nobody_does_not_hold_up_another(self, world):
         world.add_staging(OTHER, TARGET)
@@ -278,7 +278,7 @@ class TestRefusals:
         assert outcome.result.state is ScopeState.THROTTLED
         assert outcome.result.problems
         assert refusal_of(world) is None
-        assert EXTEND not in world.calls.since(type(world.calls.made)())
+        assert EXTEND not in world.calls.calls_since(type(world.calls.made)())
 
     def test_a_confirmation_that_fails_is_recorded_or_told(self, world):
         world.fault(LIST, ServiceError("it broke", "InternalServerException"))
@@ -416,7 +416,7 @@ class TestCare:
     def test_a_target_that_is_not_registered_is_not_touched(self, world):
         world.accounts.accounts.clear()
         outcome = sync(world)
-        assert (outcome.result.message, outcome.next_due) == ("the target takes no part", None)
+        assert (outcome.result.message, outcome.next_due) == ("the account is not active", None)
         assert world.calls.scopes(LIST) == set()
 
 
@@ -435,9 +435,9 @@ def _once_then(call, error):
 class TestMembershipsThatDoNotHold:
     def test_a_staging_account_of_another_tenant_is_neither_read_nor_extended_and_is_reported(self, world):
         world.accounts.replace(world.accounts.read(STAGING).model_copy(update={"tenant": "globex"}))
-        before = world.calls.mark()
+        before = world.calls.snapshot()
         outcome = sync(world)
-        assert world.calls.since(before) == {}
+        assert world.calls.calls_since(before) == {}
         assert subjects(outcome)[f"staging account {STAGING}"][0] == "MEMBERSHIP_IGNORED"
         assert outcome.result.counts["problems"] == 1
 

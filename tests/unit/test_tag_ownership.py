@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.domain.work import WorkKind
 from chalicelib.errors import AccessDenied, Throttled
-from chalicelib.services.tag_sync import SERVERS_AT_ONCE
+from chalicelib.services.sync.tags import SERVERS_AT_ONCE
 
 from ..factories import REGION, SCOPE, TARGET, arn_of, instance, wire_server, work
 from ..fakes import World

@@ -8,7 +8,7 @@ from chalicelib.domain.servers import content_hash
 from chalicelib.domain.work import WorkKind
 from chalicelib.domain.writes import ScopeTelemetry, UpdateServer
 from chalicelib.errors import AccessDenied, ResourceNotFound, ServiceError, Throttled
-from chalicelib.services.tag_sync import SERVERS_AT_ONCE
+from chalicelib.services.sync.tags import SERVERS_AT_ONCE
 
 from ..factories import EPOCH, REGION, SOURCE, TARGET, arn_of, instance, wire_server, work
 from ..fakes import Crash, World
@@ -62,9 +62,9 @@ class TestSync:
 
     def test_a_steady_run_makes_no_drs_call_and_reads_no_row(self, world):
         sync(world)
-        mark, rows = world.calls.mark(), world.inventory.rows_read
+        mark, rows = world.calls.snapshot(), world.inventory.rows_read
         outcome = sync(world)
-        assert world.calls.since(mark) == {}
+        assert world.calls.calls_since(mark) == {}
         assert world.inventory.rows_read == rows
         assert outcome.result.counts["unchanged"] == 1
 
@@ -80,10 +80,10 @@ class TestSync:
     def test_only_the_difference_is_written(self, world):
         sync(world)
         retag(world, {"Name": "web", "env": "test"})
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         sync(world)
         assert tags_of(world) == {"team": "a", "Name": "web", "env": "test"}
-        assert world.calls.since(mark) == {TAG: 1}
+        assert world.calls.calls_since(mark) == {TAG: 1}
 
     def test_a_tag_of_ours_that_is_gone_from_ec2_is_removed(self, world):
         sync(world)
@@ -112,16 +112,16 @@ class TestSync:
     def test_an_overflow_is_no_reason_to_do_it_all_again(self, world):
         retag(world, {f"k{number:02d}": "v" for number in range(60)})
         sync(world)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         sync(world)
-        assert world.calls.since(mark) == {}
+        assert world.calls.calls_since(mark) == {}
 
     def test_a_server_that_left_the_inventory_is_left_alone(self, world):
         world.drs.remove(arn_of("s-1"))
         world.scan_emptied()
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         assert sync(world).result.message == "the scope is not active"
-        assert world.calls.since(mark) == {}
+        assert world.calls.calls_since(mark) == {}
 
 
 class TestSkipped:
@@ -148,10 +148,10 @@ class TestSkipped:
 
     def test_a_region_that_is_not_active_is_left_alone(self, world):
         world.statuses.rows[REGION] = world.statuses.rows[REGION].model_copy(update={"server_count": 0})
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         outcome = sync(world, status_version=99)
         assert outcome.result.message == "the region is not active"
-        assert (outcome.next_due, world.calls.since(mark)) == (None, {})
+        assert (outcome.next_due, world.calls.calls_since(mark)) == (None, {})
 
 
 class TestDryRun:
@@ -200,19 +200,19 @@ class TestFailures:
             add(world, f"s-{number}", {"Name": "x"})
         world.scan()
         world.fault(TAG, error)
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         outcome = sync(world)
-        assert world.calls.since(mark)[TAG] <= 8
+        assert world.calls.calls_since(mark)[TAG] <= 8
         assert outcome.result.counts["failed"] == SERVERS_AT_ONCE + 29
         assert outcome.result.state is state
         assert outcome.result.tags_version is None
 
     def test_an_account_that_is_not_registered_is_not_touched(self, world):
         world.accounts.accounts.clear()
-        mark = world.calls.mark()
+        mark = world.calls.snapshot()
         outcome = sync(world)
-        assert (outcome.result.message, outcome.next_due) == ("the account takes no part", None)
-        assert world.calls.since(mark) == {}
+        assert (outcome.result.message, outcome.next_due) == ("the account is not active", None)
+        assert world.calls.calls_since(mark) == {}
 
 
 class TestOwnership:

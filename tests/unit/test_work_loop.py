@@ -8,13 +8,15 @@ from chalicelib.domain.accounts import AccountStatus
 from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.work import MOST_IN_A_ROW, WorkId, WorkKind
 from chalicelib.errors import DrsActiveRegionsError
-from chalicelib.services.work_loop import DIED, LONGEST_SWEEP
+from chalicelib.services.work.report import NEVER, Report
+from chalicelib.services.work.runner import DIED, LONGEST_SWEEP
 
-from ..factories import CADENCE, EPOCH, REDELIVER_AFTER, REGION, SCOPE, TARGET, message, outcome, wire_server, work
-from ..fakes import LEASE_SECONDS, Crash, World
+from ..factories import CADENCE, EPOCH, REDELIVER_AFTER, REGION, SCOPE, TARGET, message, wire_server, work
+from ..fakes import LEASE_SECONDS, Crash, FakeWorker, World
 
 LIST = "drs:DescribeSourceServers"
 WORK = work()
+ENDED = Report(due=NEVER)
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ class TestDeaths:
         world.clock.advance(LEASE_SECONDS + 1)
         world.faults.rules.remove(rule)
         made = world.calls.made[LIST, *SCOPE]
-        assert world.loop.handle(message(), world.inventory_sync.sync, LEASE_SECONDS, alone=False) is None
+        assert world.loop.handle(message(), world.inventory_sync, LEASE_SECONDS, alone=False) is None
         assert world.calls.made[LIST, *SCOPE] == made
         assert world.queue.messages == [message(alone=True, in_a_row=1)]
         world.settle()
@@ -176,7 +178,7 @@ class TestUnexpectedExceptions:
         before = world.scans.read(SCOPE)
         world.work_states.ask(work(WorkKind.TAGS), EPOCH)
         with pytest.raises(RuntimeError, match="boom"):
-            world.loop.handle(message(WorkKind.TAGS), fails, LEASE_SECONDS)
+            world.loop.handle(message(WorkKind.TAGS), FakeWorker(fails), LEASE_SECONDS)
         assert world.scans.read(SCOPE) == before
 
 
@@ -190,7 +192,7 @@ class TestRows:
         world.work_states.ask(of, world.clock() + REDELIVER_AFTER)
         waiting, handled = [message(kind)], 0
         while waiting and handled < most:
-            world.loop.handle(waiting.pop(), lambda taken, _: ended(world, of), LEASE_SECONDS)
+            world.loop.handle(waiting.pop(), FakeWorker(lambda _: ended(world, of)), LEASE_SECONDS)
             handled += 1
             waiting, world.queue.messages = world.queue.messages, []
         return handled, world.work_states.items[of]
@@ -201,8 +203,8 @@ class TestRows:
         def ended(world, of):
             if how == "more wanted":
                 world.work_states.ask(of, world.clock() + REDELIVER_AFTER)
-                return outcome(None)
-            return outcome(None)._replace(**{how: True})
+                return ENDED
+            return ENDED._replace(**{how: True})
 
         handled, item = self.follow(world, ended, kind)
         assert handled == MOST_IN_A_ROW + 1
@@ -213,5 +215,5 @@ class TestRows:
 
     def test_a_row_that_ends_by_itself_is_not_cut(self, world):
         left = [True] * 5 + [False]
-        handled, item = self.follow(world, lambda *_: outcome(None)._replace(unfinished=left.pop(0)))
+        handled, item = self.follow(world, lambda *_: ENDED._replace(unfinished=left.pop(0)))
         assert (handled, item.done) == (6, item.wanted)

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from ..domain.accounts import Account
-from ..domain.aws_answers import ReadServer, read_instance, read_server
-from ..domain.leases import Lease
-from ..domain.regions import ScanRecord
-from ..domain.scopes import Scope
-from ..domain.server_changes import PreviousState, entry_of
-from ..domain.servers import ON_PREMISES, packed
-from ..errors import AccessDenied, EmptyListing, OutOfTime, ServiceError, UnreadableAnswer
+from ...domain.accounts import Account
+from ...domain.aws_answers import ReadServer, read_instance, read_server
+from ...domain.regions import ScanRecord
+from ...domain.scopes import Scope
+from ...domain.server_changes import PreviousState, entry_of
+from ...domain.servers import ON_PREMISES, packed
+from ...errors import AccessDenied, EmptyListing, OutOfTime, ServiceError, UnreadableAnswer
+from ..ports import Accounts, AwsPartitions, Drs, Ec2, Inventory, Telemetries
+from ..work.context import WorkContext
 from .instance_lookup import InstanceLookup, Instances, Origin, origin_of
-from .ports import Accounts, AwsPartitions, Clock, Drs, Ec2, Inventory, Telemetries
 from .scan_result import UNREADABLE, ScanResult
 
 
@@ -26,7 +26,6 @@ class ScopeScanner:
         drs: Drs,
         ec2: Ec2,
         aws_partition: AwsPartitions,
-        clock: Clock,
     ) -> None:
         self._accounts = accounts
         self._telemetries = telemetries
@@ -34,29 +33,28 @@ class ScopeScanner:
         self._drs = drs
         self._ec2 = ec2
         self._aws_partition = aws_partition
-        self._clock = clock
 
-    def scan(self, lease: Lease, account: Account, record: ScanRecord | None) -> ScanResult:
+    def scan(self, work: WorkContext, account: Account, record: ScanRecord | None) -> ScanResult:
         """Return every server that DRS lists, looked up in EC2 while its further pages are fetched.
 
         Where the scope kept failing, one call shows first whether it answers. Of each server only what is read is kept.
 
         Args:
-            lease: the work of the scope.
+            work: the work of the scope.
             account: the scope's account.
             record: the scope's scan record, None where it was never scanned.
 
         Raises:
             ServiceError: the list is not complete.
         """
-        scope = lease.work.scope
+        scope = work.scope
         if record is not None and record.failing:
             self._drs.look(account, scope.region)
-        result = ScanResult(scope, self._previous_state(lease))
+        result = ScanResult(scope, self._previous_state(work))
         partition = self._aws_partition(account.partition)
-        with InstanceLookup(lambda origin, ids: self._instances(lease, account, origin, ids)) as lookup:
+        with InstanceLookup(lambda origin, ids: self._instances(work, account, origin, ids)) as lookup:
             for wire in self._drs.source_servers(account, scope.region):
-                if self._clock() > lease.stop_at:
+                if work.out_of_time:
                     raise OutOfTime(f"DRS of {scope.account_id} in {scope.region}: no time left to list its servers")
                 _add(result, lookup, wire, read_server(wire, scope, partition))
                 result.resolve_all(lookup.answered())
@@ -68,15 +66,15 @@ class ScopeScanner:
             raise _empty(scope, len(result.previous.servers))
         return result
 
-    def _previous_state(self, lease: Lease) -> PreviousState:
+    def _previous_state(self, work: WorkContext) -> PreviousState:
         """Return what is known of the scope's servers: its telemetry, where the scan before this one wrote it.
 
         Otherwise the rows decide: those that the telemetry names, where every new server stands before its row is
         written, and those of the index, which may lack the newest.
         """
-        scope = lease.work.scope
+        scope = work.scope
         latest = self._telemetries.read(scope)
-        if latest is not None and latest.epoch == lease.epoch - 1:
+        if latest is not None and latest.epoch == work.epoch - 1:
             return PreviousState(latest.servers, complete=True)
         servers = {row.source_server_id for row in self._inventory.of_scope(scope)} | set(
             latest.servers if latest else ()
@@ -86,11 +84,11 @@ class ScopeScanner:
         return PreviousState({server: entry_of(row) for server, row in mine.items()}, complete=False)
 
     def _instances(
-        self, lease: Lease, account: Account, origin: Origin, instance_ids: list[str]
+        self, work: WorkContext, account: Account, origin: Origin, instance_ids: list[str]
     ) -> Instances | ServiceError:
         """Return the instances of one origin, or why they could not be had."""
         account_id, region = origin
-        if self._clock() > lease.stop_at:
+        if work.out_of_time:
             return OutOfTime(f"EC2 of {account_id} in {region}: no time left to ask")
         owner = account if account_id == account.account_id else self._accounts.read(account_id)
         if owner is None:

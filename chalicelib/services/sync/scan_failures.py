@@ -6,11 +6,11 @@ the worker that caught the exception, or the next one, which finds that the last
 
 from datetime import UTC, datetime
 
-from ..domain.leases import Lease
-from ..domain.regions import ScanRecord, ScopeState
-from ..domain.work import WorkKind
-from ..observability import logger
-from .ports import Accounts, Clock, Scans, Writer
+from ...domain.leases import Lease
+from ...domain.regions import ScanRecord, ScopeState
+from ...domain.work import WorkKind
+from ...observability import logger
+from ..ports import Accounts, Clock, Scans, Writer
 
 
 class ScanFailures:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from threading import Lock
 from typing import Generic, TypeVar
 
-from ..concurrency import executor
-from ..errors import (
+from ...concurrency import executor
+from ...errors import (
     NotOptedIn,
     OutOfTime,
     QuotaExceeded,

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ..domain.aws_answers import ReadServer, telemetry
-from ..domain.results import Problem
-from ..domain.scopes import Scope
-from ..domain.server_changes import DiscoveredServer, PreviousState
-from ..domain.servers import CONTINUOUS, NOT_FOUND, NOT_REPLICATING, DrsFacts, Telemetry, digest, packed
-from ..errors import ServiceError
+from ...domain.aws_answers import ReadServer, telemetry
+from ...domain.results import Problem
+from ...domain.scopes import Scope
+from ...domain.server_changes import DiscoveredServer, PreviousState
+from ...domain.servers import CONTINUOUS, NOT_FOUND, NOT_REPLICATING, DrsFacts, Telemetry, digest, packed
+from ...errors import ServiceError
 from .instance_lookup import LookupResult, Origin
 
 UNREADABLE = "UNREADABLE"

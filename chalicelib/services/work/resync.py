@@ -9,16 +9,17 @@ versions, what waits already is not asked for again, and work that is asked for 
 
 from typing import NamedTuple
 
-from ..domain.accounts import Account, AccountStatus
-from ..domain.follow_up import expected_work, is_behind, is_lost
-from ..domain.regions import RegionStatus, ScanRecord
-from ..domain.scopes import stable_fraction
-from ..domain.work import Cadence, WorkId, WorkKind
-from ..observability import count, logger
-from .attempts import attempt_each, raise_first
-from .ports import Accounts, Clock, DrsRegions, RegionStatuses, Scans, WorkStates
-from .region_status import refresh_region
-from .work_loop import LONGEST_SWEEP
+from ...domain.accounts import Account, AccountStatus
+from ...domain.follow_up import expected_work, is_behind, is_lost
+from ...domain.kinds import KINDS
+from ...domain.regions import RegionStatus, ScanRecord
+from ...domain.scopes import stable_fraction
+from ...domain.work import Cadence, WorkId
+from ...observability import count, logger
+from ..attempts import attempt_each, raise_first
+from ..ports import Accounts, Clock, DrsRegions, RegionStatuses, Scans, WorkStates
+from ..region_status import refresh_region
+from .runner import LONGEST_SWEEP
 
 
 class Registry(NamedTuple):
@@ -52,6 +53,17 @@ class Restored(NamedTuple):
     orphans: list[ScanRecord]
 
 
+class ResyncPorts(NamedTuple):
+    """What the resync needs of the outside world."""
+
+    accounts: Accounts
+    scans: Scans
+    statuses: RegionStatuses
+    work_states: WorkStates
+    drs_regions: DrsRegions
+    clock: Clock
+
+
 class Resync:
     """Compares what should be worked on with the work items, region by region.
 
@@ -61,22 +73,17 @@ class Resync:
 
     def __init__(
         self,
-        accounts: Accounts,
-        scans: Scans,
-        statuses: RegionStatuses,
-        work_states: WorkStates,
-        drs_regions: DrsRegions,
-        clock: Clock,
+        ports: ResyncPorts,
         *,
         cadence: Cadence,
         redeliver_after: int,
     ) -> None:
-        self._accounts = accounts
-        self._scans = scans
-        self._statuses = statuses
-        self._work_states = work_states
-        self._drs_regions = drs_regions
-        self._clock = clock
+        self._accounts = ports.accounts
+        self._scans = ports.scans
+        self._statuses = ports.statuses
+        self._work_states = ports.work_states
+        self._drs_regions = ports.drs_regions
+        self._clock = ports.clock
         self._cadence = cadence
         self._longest_wait = max(cadence.probe, LONGEST_SWEEP * redeliver_after)
 
@@ -150,4 +157,4 @@ class Resync:
 
 def _is_removal(work: WorkId, registry: Registry) -> bool:
     account = registry.accounts.get(work.scope.account_id)
-    return work.kind is WorkKind.INVENTORY and account is not None and account.status is AccountStatus.REMOVING
+    return KINDS[work.kind].scans and account is not None and account.status is AccountStatus.REMOVING

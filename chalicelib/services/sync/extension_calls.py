@@ -7,12 +7,11 @@ extension of a server.
 from collections.abc import Container
 from typing import NamedTuple
 
-from ..domain.accounts import Account
-from ..domain.extension import Refusal, RefusalReason
-from ..domain.extension_plan import Original, Survey, refusal, rotated
-from ..domain.leases import Lease
-from ..domain.results import Problem
-from ..errors import (
+from ...domain.accounts import Account
+from ...domain.extension import Refusal, RefusalReason
+from ...domain.extension_plan import Original, Survey, refusal, rotated
+from ...domain.results import Problem
+from ...errors import (
     AccessDenied,
     OutOfTime,
     QuotaExceeded,
@@ -21,8 +20,8 @@ from ..errors import (
     ServiceError,
     Uninitialized,
 )
-from .change_calls import ChangeCalls
-from .ports import Clock, DrsChanges
+from ..ports import DrsChanges
+from ..work.context import WorkContext
 
 CALLS_AT_ONCE = 4
 
@@ -67,12 +66,11 @@ class Confirmation(NamedTuple):
 class ExtensionCalls:
     """Confirms and makes extensions with the DRS of target accounts."""
 
-    def __init__(self, drs: DrsChanges, clock: Clock) -> None:
+    def __init__(self, drs: DrsChanges) -> None:
         self._drs = drs
-        self._clock = clock
 
     def confirm(
-        self, lease: Lease, target: Account, survey: Survey, originals: list[Original], unlisted_before: set[str]
+        self, work: WorkContext, target: Account, survey: Survey, originals: list[Original], unlisted_before: set[str]
     ) -> Confirmation:
         """Ask the target's DRS which of `originals` it lists as extensible, one staging account after another.
 
@@ -88,8 +86,8 @@ class ExtensionCalls:
                 return error
             return None
 
-        staging_accounts = rotated(sorted({original.scope.account_id for original in originals}), lease.epoch)
-        ends = ChangeCalls(ask, lambda: self._clock() > lease.stop_at, at_once=1).map(staging_accounts)
+        staging_accounts = rotated(sorted({original.scope.account_id for original in originals}), work.epoch)
+        ends = work.change_calls(ask, at_once=1).map(staging_accounts)
         for staging_account_id, error in zip(staging_accounts, ends, strict=True):
             of_account = [original for original in originals if original.scope.account_id == staging_account_id]
             if isinstance(error, (AccessDenied, Refused, Uninitialized)):
@@ -102,24 +100,24 @@ class ExtensionCalls:
                 _sort_in(confirmation, survey, of_account, listed[staging_account_id], unlisted_before)
         return confirmation
 
-    def extend(self, lease: Lease, target: Account, originals: list[Original]) -> list[Attempt]:
+    def extend(self, work: WorkContext, target: Account, originals: list[Original]) -> list[Attempt]:
         """Extend `originals`; what DRS refuses is listed again: what is not left to extend was extended meanwhile.
 
         Where the target slows us down, hangs or refuses everything, what was not begun is left to the next run.
         """
 
         def attempt(original: Original) -> ServiceError | None:
-            return self.extend_source_server(lease, target, original).error
+            return self.extend_source_server(work, target, original).error
 
-        ends = ChangeCalls(attempt, lambda: self._clock() > lease.stop_at, CALLS_AT_ONCE).map(originals)
+        ends = work.change_calls(attempt, CALLS_AT_ONCE).map(originals)
         attempts = [Attempt(original.arn, end) for original, end in zip(originals, ends, strict=True)]
         doubtful = [o for o, end in zip(originals, ends, strict=True) if isinstance(end, Refused)]
         resolved = self._resolved(target, doubtful)
         return [resolved.get(attempt.arn, attempt) for attempt in attempts]
 
-    def extend_source_server(self, lease: Lease, target: Account, original: Original) -> Attempt:
+    def extend_source_server(self, work: WorkContext, target: Account, original: Original) -> Attempt:
         """Extend one server, unless the invocation is about to end."""
-        if self._clock() > lease.stop_at:
+        if work.out_of_time:
             return Attempt(original.arn, OutOfTime("no time left in this run"))
         try:
             self._drs.extend(target, original.scope.region, original.arn)

@@ -4,21 +4,22 @@ A scan writes its rows and its record first: at 20 calls a second, asking for th
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 from typing import Any, NamedTuple
 
-from ..concurrency import executor
-from ..domain.accounts import Account
-from ..domain.difference import still_open
-from ..domain.leases import Lease
-from ..domain.records import iso
-from ..domain.results import Problem
-from ..domain.server_changes import not_stored, originals, topology_known
-from ..domain.servers import ServerRow
-from ..domain.writes import ScopeTelemetry, UpdateServer
-from ..errors import AccessDenied, ServiceError, Throttled
-from .ports import Clock, Drs, Inventory, Writer
+from ...concurrency import executor
+from ...domain.accounts import Account
+from ...domain.difference import still_open
+from ...domain.records import iso
+from ...domain.results import Problem
+from ...domain.scopes import Scope
+from ...domain.server_changes import not_stored, originals, topology_known
+from ...domain.servers import ServerRow
+from ...domain.writes import ScopeTelemetry, UpdateServer
+from ...errors import AccessDenied, ServiceError, Throttled
+from ..ports import Drs, Inventory
+from ..work.context import WorkContext
 
 CONFIGURATION_CALLS_AT_ONCE = 8
 MOST_DENIALS = 4  # in a row, from the first call on: then it is the role that lacks the permission, not a server
@@ -38,40 +39,37 @@ class Captured(NamedTuple):
 class ReplicationConfigurations:
     """Asks for the replication configurations of one scope's servers, and writes them."""
 
-    def __init__(self, drs: Drs, inventory: Inventory, writer: Writer, clock: Clock) -> None:
+    def __init__(self, drs: Drs, inventory: Inventory) -> None:
         self._drs = drs
         self._inventory = inventory
-        self._writer = writer
-        self._clock = clock
 
-    def capture(self, lease: Lease, account: Account, scan: ScopeTelemetry, most: int) -> Captured:
+    def capture(self, work: WorkContext, account: Account, scan: ScopeTelemetry, most: int) -> Captured:
         """Capture up to `most` of the configurations that the servers of a scan lack, until the lease's time is over.
 
         Each scan begins with other servers, so that those that keep failing do not hold up the rest. Rows are written
         before the telemetry that says that they are complete: what lies between is asked for again.
         """
         scope, entries = scan.scope, scan.servers
-        lacking = still_open(entries, lease.epoch)
+        lacking = still_open(entries, work.epoch)
         chosen = lacking[:most]
         if not chosen:
             return Captured(0, more=False)
         rows = self._inventory.read((server, scope.region) for server in chosen)
         mine = {name: row for name, row in rows.items() if row.living and row.account_id == scope.account_id}
         known = {name for name, row in mine.items() if topology_known(row, row)}
-        call = _Call(self._drs, account, scope.region, lambda: self._clock() > lease.stop_at)
+        call = _Call(self._drs, account, scope.region, lambda: work.out_of_time)
         wanted = [name for name in chosen if name in mine and name not in known]
         with executor(CONFIGURATION_CALLS_AT_ONCE) as pool:
             answers = dict(zip(wanted, pool.map(call, wanted), strict=True))
-        now = datetime.fromtimestamp(self._clock(), UTC)
         found = {name: answer for name, answer in answers.items() if answer is not None}
-        updates = [_update(lease, mine[name], configuration, now) for name, configuration in found.items()]
-        refused = self._writer.write(lease, [*updates])
+        updates = [_update(work.scope, mine[name], configuration, work.now) for name, configuration in found.items()]
+        refused = work.write([*updates])
         unwritten = {one.subject for one in refused}
         learnt = [name for name in (*found, *known) if name not in unwritten]
         if learnt:
             for name in learnt:
                 entries[name] = entries[name]._replace(topology_complete=True)
-            self._writer.write(lease, [scan])
+            work.write([scan])
         left = len(lacking) > len(chosen) or call.out_of_time
         more = bool(learnt) and left and not call.refused
         return Captured(len(learnt), more, [not_stored(one) for one in refused])
@@ -116,7 +114,7 @@ class _Call:
         return None
 
 
-def _update(lease: Lease, row: ServerRow, configuration: dict[str, Any], now: datetime) -> UpdateServer:
-    topology = originals(lease.work.scope, row, row, configuration, now)
+def _update(scope: Scope, row: ServerRow, configuration: dict[str, Any], now: datetime) -> UpdateServer:
+    topology = originals(scope, row, row, configuration, now)
     values = {"topology": topology.item(), "lastUpdated": iso(now)}
-    return UpdateServer(row.source_server_id, lease.work.scope, values)
+    return UpdateServer(row.source_server_id, scope, values)

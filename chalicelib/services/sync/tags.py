@@ -7,29 +7,36 @@ that a worker that dies between DRS and the inventory leaves no tag without an o
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
-from ..domain import circuit, tags
-from ..domain.accounts import Account
-from ..domain.extension_plan import rotated
-from ..domain.leases import Lease, Outcome, Taken, due_again, failures_after
-from ..domain.records import iso
-from ..domain.regions import ScanRecord, ScopeState
-from ..domain.results import Problem, WorkResult
-from ..domain.scopes import Scope
-from ..domain.server_changes import NOT_STORED, not_stored
-from ..domain.servers import ServerRow, content_hash
-from ..domain.tag_ownership import Effect, Written, intent
-from ..domain.tag_plan import ServerTags, plan_tags, written_of
-from ..domain.texts import fitting, json_bytes
-from ..domain.work import Cadence, WorkMessage
-from ..domain.writes import Unwritten, UpdateServer, Write
-from ..errors import AccessDenied, NotOptedIn, OutOfTime, Refused, ResourceNotFound, RowChanged, ServiceError, Throttled
-from .active_region_filter import ActiveRegionFilter
-from .answers import goes_on, not_tried, state_after, wait_asked_for
-from .change_calls import MOST_WITHOUT_ANSWER, ChangeCalls
-from .ports import Accounts, CallCount, Clock, DrsChanges, Inventory, Scans, Telemetries, WorkStates, Writer
+from ...domain import tags
+from ...domain.accounts import Account
+from ...domain.extension_plan import rotated
+from ...domain.records import iso
+from ...domain.regions import ScanRecord
+from ...domain.results import Problem
+from ...domain.scopes import Scope
+from ...domain.server_changes import NOT_STORED, not_stored
+from ...domain.servers import ServerRow, content_hash
+from ...domain.tag_ownership import Effect, Written, intent
+from ...domain.tag_plan import ServerTags, plan_tags, written_of
+from ...domain.texts import fitting, json_bytes
+from ...domain.writes import Unwritten, UpdateServer, Write
+from ...errors import (
+    AccessDenied,
+    NotOptedIn,
+    OutOfTime,
+    Refused,
+    ResourceNotFound,
+    RowChanged,
+    ServiceError,
+    Throttled,
+)
+from ..ports import DrsChanges, Inventory, Scans, Telemetries
+from ..work.answers import not_tried
+from ..work.context import WorkContext
+from ..work.report import Report, Skip
 
 SERVERS_AT_ONCE = 50  # one write-ahead note for so many
 INTENT_BYTES = 100_000  # of that note: keys of 50 servers take up to 1.3 MB, and an item holds 400 KB
@@ -57,84 +64,42 @@ class Applied(NamedTuple):
 class TagSync:
     """Syncs the tags of one scope at a time."""
 
-    def __init__(
-        self,
-        region_filter: ActiveRegionFilter,
-        accounts: Accounts,
-        scans: Scans,
-        telemetries: Telemetries,
-        inventory: Inventory,
-        work_states: WorkStates,
-        writer: Writer,
-        drs: DrsChanges,
-        calls: CallCount,
-        clock: Clock,
-        cadence: Cadence,
-    ) -> None:
-        self._filter = region_filter
-        self._accounts = accounts
+    def __init__(self, scans: Scans, telemetries: Telemetries, inventory: Inventory, drs: DrsChanges) -> None:
         self._scans = scans
         self._telemetries = telemetries
         self._inventory = inventory
-        self._work_states = work_states
-        self._writer = writer
         self._drs = drs
-        self._calls = calls
-        self._clock = clock
-        self._cadence = cadence
 
-    def sync(self, taken: Taken, message: WorkMessage) -> Outcome:
+    def sync(self, work: WorkContext) -> Report:
         """Bring the tags of the scope's servers up to date, or say what would be done.
 
         Raises:
             LeaseLost: where a newer epoch has begun.
         """
-        lease, scope = taken.lease, taken.lease.work.scope
-        mark = self._calls.mark()
-        version = message.status_version
-        if version is not None and not self._filter.is_active(scope.region, version):
-            return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the region is not active"), None)
-        scan = self._scans.read(scope)
+        scan = self._scans.read(work.scope)
         if scan is None or not scan.active:
-            return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the scope is not active"), None)
-        if _in_place(taken, scan, message):
+            raise Skip("the scope is not active")
+        if _in_place(work, scan):
             counts = {"servers": scan.server_count, "unchanged": scan.server_count}
-            result = self._result(lease, ScopeState.AVAILABLE, mark, counts, tags_version=scan.tags_version)
-            return Outcome(result, self._due(lease, result))
-        account = self._accounts.read(scope.account_id)
-        if account is None or not account.takes_part:
-            return Outcome(self._result(lease, ScopeState.AVAILABLE, mark, reason="the account takes no part"), None)
-        return self._sync(taken, message, account, scan, mark)
-
-    def _due(self, lease: Lease, result: WorkResult, retry_after: int | None = None) -> int | None:
-        """Return when the work is due again: a dry run never by itself, a scope that keeps failing later."""
-        if lease.work.dry_run:
-            return None
-        now, longest = int(self._clock()), self._cadence.probe
-        return due_again(result.failures, lease, now, self._cadence, longest, retry_after)
-
-    def _sync(self, taken: Taken, message: WorkMessage, account: Account, scan: ScanRecord, mark: object) -> Outcome:
-        lease = taken.lease
-        rows = self._rows(lease.work.scope)
-        plan = plan_tags(rows, taken.intent, scan.epoch)
-        if lease.work.dry_run:
+            return Report(counts, tags_version=scan.tags_version)
+        account = work.active_account()
+        rows = self._rows(work.scope)
+        plan = plan_tags(rows, work.intent, scan.epoch)
+        if work.dry_run:
             changes = plan.previews()
-            counts = {**plan.counts(), "would_tag": len(changes)}
-            result = self._result(lease, ScopeState.AVAILABLE, mark, counts, plan.problems, changes=changes)
-            return Outcome(result, None)
-        lost = self._keep_intent(taken, rows, scan)
-        kept = {one.subject: taken.intent[one.subject] for one in lost}
-        failures, unrecorded = self._apply(taken, account, plan.open, scan, kept)
+            return Report({**plan.counts(), "would_tag": len(changes)}, plan.problems, changes)
+        lost = self._keep_intent(work, rows, scan)
+        kept = {one.subject: work.intent[one.subject] for one in lost}
+        failures, unrecorded = self._apply(work, account, plan.open, scan, kept)
         unrecorded += [_unrecorded(one, kept[one.subject]) for one in lost if one.subject not in _subjects(failures)]
-        counts = {**plan.counts(), "tagged": len(plan.open) - len(failures), "failed": len(failures)}
-        errors = [error for _, error in failures]
-        state = state_after(errors, counts["tagged"])
-        version = None if failures or unrecorded else scan.tags_version
-        problems = [*(_problem(row, error) for row, error in failures), *unrecorded, *plan.problems]
-        result = self._result(lease, state, mark, counts, problems, tags_version=version)
-        result = result.model_copy(update={"failures": failures_after(state, taken.result)})
-        due = self._due(lease, result, wait_asked_for(errors))
-        return Outcome(result, due, unfinished=goes_on(errors, counts["tagged"], message))
+        done = len(plan.open) - len(failures)
+        return Report(
+            {**plan.counts(), "tagged": done, "failed": len(failures)},
+            [*(_problem(row, error) for row, error in failures), *unrecorded, *plan.problems],
+            errors=[error for _, error in failures],
+            done=done,
+            tags_version=None if failures or unrecorded else scan.tags_version,
+        )
 
     def _rows(self, scope: Scope) -> list[ServerRow]:
         """Return the scope's living servers: the list from its telemetry, the rows from the table itself.
@@ -147,54 +112,54 @@ class TagSync:
         mine = (row for row in rows.values() if row.living and row.account_id == scope.account_id)
         return sorted(mine, key=lambda row: row.source_server_id)
 
-    def _keep_intent(self, taken: Taken, rows: list[ServerRow], scan: ScanRecord) -> list[Unwritten]:
+    @staticmethod
+    def _keep_intent(work: WorkContext, rows: list[ServerRow], scan: ScanRecord) -> list[Unwritten]:
         """Write into the rows what a run that died was about to write, before its note is replaced by another.
 
         Returns the rows that cannot be written: their part of the note stays in the notes of this run.
         """
-        now = self._now()
-        noted = [row for row in rows if row.source_server_id in taken.intent]
+        noted = [row for row in rows if row.source_server_id in work.intent]
         writes: list[Write] = [
-            _owned(row, written_of(row, taken.intent[row.source_server_id], scan.epoch), scan, now) for row in noted
+            _owned(row, written_of(row, work.intent[row.source_server_id], scan.epoch), scan, work.now) for row in noted
         ]
-        return self._writer.write(taken.lease, writes)
+        return work.write(writes)
 
-    def _apply(self, taken: Taken, account: Account, plans: list[ServerTags], scan: ScanRecord, kept: Notes) -> Applied:
+    def _apply(
+        self, work: WorkContext, account: Account, plans: list[ServerTags], scan: ScanRecord, kept: Notes
+    ) -> Applied:
         """Write the planned tags, first to DRS, then to the inventory.
 
         Args:
-            taken: the work.
+            work: the work.
             account: whose DRS it is.
             plans: what to write.
             scan: the scan record that the plans were made by.
             kept: of the note of a run that died, what could not be written into rows.
         """
-        lease = taken.lease
-        patience = 1 if taken.result and circuit.is_open(taken.result.failures) else MOST_WITHOUT_ANSWER
-        change = _Change(self._drs, account, lease.work.scope.region)
-        calls = ChangeCalls(change, lambda: self._clock() > lease.stop_at, CALLS_AT_ONCE, patience)
-        left = rotated(plans, lease.epoch if taken.result and taken.result.tags_version is None else 0)
+        change = _Change(self._drs, account, work.scope.region)
+        calls = work.change_calls(change, CALLS_AT_ONCE, half_open=True)
+        left = rotated(plans, work.epoch if work.previous and work.previous.tags_version is None else 0)
         failures: list[tuple[ServerRow, ServiceError]] = []
         unrecorded: list[Problem] = []
         room = max(INTENT_BYTES - json_bytes(kept), INTENT_BYTES // 2)
         while left and calls.stopped is None:
             batch = fitting(left, SERVERS_AT_ONCE, room, lambda plan: json_bytes(_intent([plan])))
             left = left[len(batch) :]
-            self._work_states.intend(lease, _joined(kept, _intent(batch)))
+            work.record_intent(_joined(kept, _intent(batch)))
             errors = calls.map(batch)
-            recorded = self._record(lease, batch, change, errors, scan)
+            recorded = self._record(work, batch, change, errors, scan)
             ended = list(zip(batch, recorded.errors, strict=True))
             failures += [(plan.row, error) for plan, error in ended if error is not None]
             met = {plan.row.source_server_id for plan, error in zip(batch, errors, strict=True) if error is not None}
             unrecorded += [not_stored(one) for one in recorded.unwritten if one.subject in met]
         if plans:
-            self._work_states.intend(lease, kept)  # what became of the rest is in the rows, or reported
-        why = calls.stopped
-        return Applied(failures + [(plan.row, not_tried(str(why))) for plan in left], unrecorded)
+            work.record_intent(kept)  # what became of the rest is in the rows, or reported
+        reason = calls.stopped
+        return Applied(failures + [(plan.row, not_tried(str(reason))) for plan in left], unrecorded)
 
+    @staticmethod
     def _record(
-        self,
-        lease: Lease,
+        work: WorkContext,
         plans: list[ServerTags],
         change: "_Change",
         errors: list[ServiceError | None],
@@ -205,49 +170,23 @@ class TagSync:
         Where a scan has written a row meanwhile, what it says stands and only ownership is written: that scan, or the
         next one, sees the tags as DRS has them.
         """
-        now = self._now()
         owned: list[Write] = []
         recorded: list[Write] = []
         for plan in plans:
             effects = change.effects(plan)
-            update = _owned(plan.row, plan.written_after(*effects), scan, now)
+            update = _owned(plan.row, plan.written_after(*effects), scan, work.now)
             done = all(effect is Effect.DONE for effect in effects)
             if done or update.values["managedTagValues"] != plan.row.managed_tag_values:
                 owned.append(update)
                 recorded.append(_with_tags(plan, update) if done else update)
         try:
-            unwritten = self._writer.write(lease, recorded)
+            unwritten = work.write(recorded)
         except RowChanged:
-            unwritten = self._writer.write(lease, owned)
+            unwritten = work.write(owned)
         missing = {problem.subject: problem for problem in map(not_stored, unwritten)}
         ended = zip(plans, errors, strict=True)
-        now_failed = [error or _not_stored(missing.get(plan.row.source_server_id)) for plan, error in ended]
-        return Recorded(now_failed, unwritten)
-
-    def _result(
-        self,
-        lease: Lease,
-        state: ScopeState,
-        mark: object,
-        counts: dict[str, int] | None = None,
-        problems: Iterable[Problem] = (),
-        *,
-        changes: Iterable[dict[str, Any]] = (),
-        reason: str | None = None,
-        tags_version: int | None = None,
-    ) -> WorkResult:
-        return WorkResult(
-            finished_at=self._now(),
-            epoch=lease.epoch,
-            state=state,
-            message=reason,
-            calls=self._calls.since(mark),
-            counts=counts or {},
-            tags_version=tags_version,
-        ).reporting(problems, changes)
-
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock(), UTC)
+        failed = [error or _not_stored(missing.get(plan.row.source_server_id)) for plan, error in ended]
+        return Recorded(failed, unwritten)
 
 
 class _Change:
@@ -291,10 +230,10 @@ def _effect_of(error: ServiceError) -> Effect:
     return Effect.NONE if isinstance(error, WITHOUT_EFFECT) else Effect.UNCLEAR
 
 
-def _in_place(taken: Taken, scan: ScanRecord, message: WorkMessage) -> bool:
+def _in_place(work: WorkContext, scan: ScanRecord) -> bool:
     """Return whether the last run left every tag in place and no scan since found anything that calls for more."""
-    last = taken.result
-    return not message.dry_run and not taken.intent and last is not None and last.tags_version == scan.tags_version
+    last = work.previous
+    return not work.dry_run and not work.intent and last is not None and last.tags_version == scan.tags_version
 
 
 def _joined(kept: Notes, batch: Notes) -> Notes:

@@ -10,17 +10,20 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
-from ..domain.accounts import Account
-from ..domain.follow_up import follow_ups
-from ..domain.leases import DueWork
-from ..domain.results import Run, RunMode
-from ..domain.scopes import Scope
-from ..domain.work import Cadence, WorkId, WorkKind, WorkMessage, slack
-from ..errors import InvalidRequest, NotFound
-from ..observability import count, logger, percent
-from .active_region_filter import ActiveRegionFilter, Decision
-from .attempts import attempt_each, raise_first
-from .ports import Accounts, Clock, DrsRegions, Queue, Runs, Scans, WorkStates
+from ...domain.accounts import Account
+from ...domain.follow_up import follow_ups
+from ...domain.kinds import KINDS, SCAN
+from ...domain.leases import DueWork
+from ...domain.results import Run, RunMode
+from ...domain.scopes import Scope
+from ...domain.work import Cadence, WorkId, WorkKind, WorkMessage, slack
+from ...errors import InvalidRequest
+from ...observability import count, logger, percent
+from ..active_region_filter import ActiveRegionFilter, Decision
+from ..attempts import attempt_each, raise_first
+from ..fleet import Fleet
+from ..ports import Accounts, Clock, DrsRegions, Queue, Runs, WorkStates
+from .requests import WorkRequests
 
 In = TypeVar("In", WorkId, DueWork)
 
@@ -54,34 +57,40 @@ class Plan(NamedTuple):
     failures: list[Exception] = []
 
 
+class PlannerPorts(NamedTuple):
+    """What planning needs of the outside world."""
+
+    accounts: Accounts
+    work_states: WorkStates
+    queue: Queue
+    runs: Runs
+    drs_regions: DrsRegions
+    clock: Clock
+
+
 class Planner:
     """Plans runs: asks for work, sends its messages, stores the run."""
 
     def __init__(
         self,
         region_filter: ActiveRegionFilter,
-        accounts: Accounts,
-        scans: Scans,
-        work_states: WorkStates,
-        queue: Queue,
-        runs: Runs,
-        drs_regions: DrsRegions,
-        clock: Clock,
+        fleet: Fleet,
+        ports: PlannerPorts,
+        requests: WorkRequests,
         *,
         cadence: Cadence,
-        redeliver_after: int,
         run_retention_days: int,
     ) -> None:
         self._filter = region_filter
-        self._accounts = accounts
-        self._scans = scans
-        self._work_states = work_states
-        self._queue = queue
-        self._runs = runs
-        self._drs_regions = drs_regions
-        self._clock = clock
+        self._fleet = fleet
+        self._accounts = ports.accounts
+        self._work_states = ports.work_states
+        self._queue = ports.queue
+        self._runs = ports.runs
+        self._drs_regions = ports.drs_regions
+        self._clock = ports.clock
+        self._requests = requests
         self._cadence = cadence
-        self._redeliver_after = redeliver_after
         self._run_retention = timedelta(days=run_retention_days)
 
     def tick(self, kind: WorkKind) -> Run:
@@ -101,7 +110,7 @@ class Planner:
             NotFound: where a named scope's account is not registered.
             InvalidRequest: where a named scope cannot have such work.
         """
-        if request.dry_run and request.kind is WorkKind.INVENTORY:
+        if request.dry_run and not KINDS[request.kind].dry_run:
             raise InvalidRequest("dryRun: an inventory sync only reads customer accounts; there is nothing to try out")
         decision = self._filter.decide()
         if request.scopes is not None:
@@ -122,7 +131,7 @@ class Planner:
         now = int(self._clock())
         due = list(self._work_states.due(kind, now + slack(self._cadence.interval(kind))))
         active = set(decision.regions)
-        chosen = [work for work in due if kind is WorkKind.INVENTORY or work.work.scope.region in active]
+        chosen = [work for work in due if KINDS[kind].scans or work.work.scope.region in active]
         idle = sorted(set(due) - set(chosen))
         retired = attempt_each(self._work_states.retire, idle)
         chosen += [work for work, out in retired.results.items() if not out]  # still wanted: to be settled
@@ -133,8 +142,8 @@ class Planner:
 
     def _claim(self, works: list[DueWork]) -> tuple[dict[DueWork, int], list[Exception]]:
         """Want those of `works` once more that no other planner has claimed meanwhile."""
-        now = int(self._clock())
-        return self._each(lambda work: self._work_states.claim(work, now, now + self._redeliver_after), works)
+        now, again = int(self._clock()), self._requests.due_again()
+        return self._each(lambda work: self._work_states.claim(work, now, again), works)
 
     def _plan_everything(self, kind: WorkKind, decision: Decision, request: SyncRequest | None = None) -> Plan:
         """Plan every scope; where nothing was ever synced, inventory first: its scans fill the status table."""
@@ -147,15 +156,14 @@ class Planner:
             # what is due although every scope was asked for: work of accounts that do not take part any more
             asked |= {work.work: wanted for work, wanted in due.items()}
             failures = [*failures, *overdue_failures]
-        if decision.fallback and kind is not WorkKind.INVENTORY:
-            scans, scan_failures = self._ask_what_is_idle(WorkKind.INVENTORY)
+        if decision.fallback and not KINDS[kind].scans:
+            scans, scan_failures = self._ask_what_is_idle(SCAN)
             asked, failures = asked | scans, [*failures, *scan_failures]
         return Plan(mode, asked, failures=failures)
 
     def _ask_what_is_idle(self, kind: WorkKind) -> tuple[dict[WorkId, int], list[Exception]]:
         """Ask for the work of every scope, but for what waits already: ticks do not pile up while workers are busy."""
-        now = int(self._clock())
-        again = now + self._redeliver_after
+        now, again = int(self._clock()), self._requests.due_again()
         return self._each(lambda work: self._work_states.ask_unless_waiting(work, now, again), self._every(kind))
 
     @staticmethod
@@ -165,18 +173,16 @@ class Planner:
         return {work: wanted for work, wanted in tried.results.items() if wanted is not None}, tried.failures
 
     def _ask(self, mode: RunMode, works: Iterable[WorkId], request: SyncRequest) -> Plan:
-        again = int(self._clock()) + self._redeliver_after
+        again = self._requests.due_again()
         wanted = [WorkId(work.kind, work.scope, request.dry_run) for work in works]
-        refused = request.retry_refused and request.kind is WorkKind.STAGING
+        refused = request.retry_refused and KINDS[request.kind].retries_refused
         asked = attempt_each(lambda work: self._work_states.ask(work, again, retry_refused=refused), wanted)
         return Plan(mode, asked.results, failures=asked.failures)
 
     def _named(self, request: SyncRequest) -> list[WorkId]:
         accounts: dict[str, Account] = {}
         for scope in request.scopes or []:
-            account = accounts.get(scope.account_id) or self._accounts.read(scope.account_id)
-            if account is None:
-                raise NotFound(f"account {scope.account_id} is not registered")
+            account = accounts.get(scope.account_id) or self._fleet.account_or_raise(scope.account_id)
             if scope.region not in self._drs_regions(account.partition):
                 raise InvalidRequest(f"scopes: '{scope.region}' is not a DRS region of partition {account.partition}")
             if not account.has_drs:
@@ -186,18 +192,17 @@ class Planner:
 
     def _active(self, kind: WorkKind, decision: Decision) -> list[WorkId]:
         """Return the work of every active scope, from the scan records of the active regions."""
-        active = [scan for region in decision.regions for scan in self._scans.of_region(region) if scan.active]
-        if kind is WorkKind.INVENTORY:
+        active = self._fleet.active_scans(decision.regions)
+        if KINDS[kind].scans:
             return [WorkId(kind, scan.scope) for scan in active]
-        staging = {scan.account_id for scan in active} if kind is WorkKind.STAGING else set()
-        targets = {account_id: self._accounts.targets_of(account_id) for account_id in staging}
+        targets = self._fleet.targets(active) if KINDS[kind].targets_only else {}
         following = {work for scan in active for work in follow_ups(scan, targets.get(scan.account_id, ()))}
         return sorted(work for work in following if work.kind is kind)
 
     def _every(self, kind: WorkKind) -> list[WorkId]:
         """Return the work of every scope of every account: accounts x regions, for fallback and kill switch only."""
         accounts = [account for account in self._accounts.read_all() if account.takes_part and account.has_drs]
-        if kind is WorkKind.STAGING:
+        if KINDS[kind].targets_only:
             targets = {target for account in accounts for target in self._accounts.targets_of(account.account_id)}
             accounts = [account for account in accounts if account.account_id in targets]
         return [

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import NamedTuple, Self
 
-from ..concurrency import executor
-from ..domain.servers import DrsFacts
-from ..errors import ServiceError, UnreadableAnswer
+from ...concurrency import executor
+from ...domain.servers import DrsFacts
+from ...errors import ServiceError, UnreadableAnswer
 
 AT_ONCE = 4
 INSTANCES_PER_LOOK_UP = 200  # EC2: values per filter; so that looking up early costs no further call

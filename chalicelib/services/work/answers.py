@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from ..domain.regions import ScopeState
-from ..domain.work import WorkMessage
-from ..errors import (
+from ...domain.regions import ScopeState
+from ...domain.work import WorkMessage
+from ...errors import (
     AccessDenied,
     NotOptedIn,
     OutOfTime,
@@ -53,7 +53,7 @@ def wait_asked_for(errors: Collection[ServiceError]) -> int:
     return max((error.retry_after_seconds or 0 for error in errors), default=0)
 
 
-def goes_on(errors: Collection[ServiceError], done: int, message: WorkMessage) -> bool:
+def may_continue(errors: Collection[ServiceError], done: int, message: WorkMessage) -> bool:
     """Return whether the rest is to be done at once, by a new message: time ran out, and the run got somewhere.
 
     A run that got nowhere has failed. One that was continued too often waits for its next tick.

@@ -1,35 +1,78 @@
-"""One piece of work from its message to its end, whatever its kind."""
+"""One piece of work from its message to its end, whatever its kind: lease, guards, result, due time, continuation."""
 
-from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
-from ..domain import circuit
-from ..domain.leases import Lease, Outcome, Taken
-from ..domain.work import WorkMessage
-from ..errors import LeaseLost
-from ..observability import count, count_calls, logger, milliseconds
-from .ports import Clock, Queue, WorkStates
-from .scan_failures import ScanFailures
+from ...domain import circuit
+from ...domain.kinds import KINDS
+from ...domain.leases import Lease, Outcome, Taken, due_again, failures_after
+from ...domain.results import WorkResult
+from ...domain.work import Cadence, WorkMessage
+from ...errors import LeaseLost
+from ...observability import count, count_calls, logger, milliseconds
+from ..active_region_filter import ActiveRegionFilter
+from ..ports import Accounts, CallCount, Clock, Queue, WorkStates, Writer
+from .answers import may_continue, state_after, wait_asked_for
+from .context import WorkContext
+from .report import NEVER, Due, Report, Skip
 
-Worker = Callable[[Taken, WorkMessage], Outcome]
+
+class Worker(Protocol):
+    """Does one kind of work, one scope at a time."""
+
+    def sync(self, work: WorkContext) -> Report:
+        """Do the work, and say what became of it."""
+        ...
+
+
+class FailureRecords(Protocol):
+    """Records what broke off without a word of its own."""
+
+    def record(self, lease: Lease, message: str, next_try_at: int) -> None:
+        """Record that the work of `lease` failed, why, and the epoch second at which it is tried again."""
+        ...
+
 
 LONGEST_SWEEP = 8  # times the redelivery time: how far work that always breaks off is put off
 DIED = "the last worker ended without giving its work back: out of memory or time, or its process was killed"
 
 
-class WorkLoop:
+class WorkPorts(NamedTuple):
+    """What the engine needs of the outside world."""
+
+    accounts: Accounts
+    work_states: WorkStates
+    queue: Queue
+    writer: Writer
+    calls: CallCount
+    clock: Clock
+
+
+class WorkRunner:
     """Takes the lease, has the work done, gives the lease back (docs/architecture.md, "Work").
 
     Args:
+        ports: the engine's ports.
+        region_filter: which regions are active: work that follows scans is done in these only.
+        failures: records work that broke off without a word of its own.
+        cadence: how often work comes due.
         redeliver_after: seconds after which work whose message was lost comes due again.
     """
 
     def __init__(
-        self, work_states: WorkStates, queue: Queue, scan_failures: ScanFailures, clock: Clock, redeliver_after: int
+        self,
+        ports: WorkPorts,
+        region_filter: ActiveRegionFilter,
+        failures: FailureRecords,
+        cadence: Cadence,
+        redeliver_after: int,
     ) -> None:
-        self._work_states = work_states
-        self._queue = queue
-        self._scan_failures = scan_failures
-        self._clock = clock
+        self._ports = ports
+        self._work_states = ports.work_states
+        self._queue = ports.queue
+        self._clock = ports.clock
+        self._filter = region_filter
+        self._failures = failures
+        self._cadence = cadence
         self._redeliver_after = redeliver_after
 
     def handle(self, message: WorkMessage, worker: Worker, lease_seconds: int, *, alone: bool = True) -> Outcome | None:
@@ -53,14 +96,14 @@ class WorkLoop:
         try:
             if not self._may_begin(taken, message, alone):
                 return None
-            outcome = worker(taken, message)
+            outcome = self._outcome(worker, taken, message)
             more = self._give_back(taken.lease, outcome, message)
         except LeaseLost as lost:
             logger.warning("superseded, nothing more is written", work=message.work.key, reason=str(lost))
             return None
         except Exception as error:
             again = self._again(taken.failures + 1)
-            self._scan_failures.record(taken.lease, f"the scan broke off unexpectedly: {type(error).__name__}", again)
+            self._failures.record(taken.lease, f"the scan broke off unexpectedly: {type(error).__name__}", again)
             self._work_states.fail(taken.lease, f"{type(error).__name__}: {error}", again)
             raise
         if more:
@@ -80,6 +123,56 @@ class WorkLoop:
             return False
         return True
 
+    def _outcome(self, worker: Worker, leased: Taken, message: WorkMessage) -> Outcome:
+        """Return what became of the work, and when it is due again."""
+        ports, snapshot = self._ports, self._ports.calls.snapshot()
+        work = WorkContext(leased, message, ports.accounts, ports.work_states, ports.writer, ports.clock, self._cadence)
+        try:
+            self._require_active_region(message)
+            report = worker.sync(work)
+        except Skip as skip:
+            report = skip.report()
+        state = report.state or state_after(report.errors, report.done)
+        failures = report.failures
+        if failures is None:
+            failures = 0 if work.dry_run else failures_after(state, leased.result)
+        result = WorkResult(
+            finished_at=work.now,
+            epoch=work.epoch,
+            state=state,
+            message=report.message,
+            calls=ports.calls.calls_since(snapshot),
+            counts=report.counts,
+            tags_version=report.tags_version,
+            target_epoch=report.target_epoch,
+            failures=failures,
+        ).reporting(report.problems, report.changes)
+        due = report.due or self._due(work, result, report)
+        continues = not work.dry_run and may_continue(report.errors, report.done, message)
+        return Outcome(
+            _joined(result, report, leased, message),
+            due.at,
+            due.probe,
+            unfinished=report.unfinished or continues,
+            goes_on=report.goes_on,
+        )
+
+    def _require_active_region(self, message: WorkMessage) -> None:
+        """Skip work that follows scans where its region is not active any more: the message may be old."""
+        version = message.status_version
+        if KINDS[message.kind].scans or version is None:
+            return
+        if not self._filter.is_active(message.region, version):
+            raise Skip("the region is not active")
+
+    def _due(self, work: WorkContext, result: WorkResult, report: Report) -> Due:
+        """Return when the work is due again: a dry run never by itself, a scope that keeps failing later."""
+        if work.dry_run:
+            return NEVER
+        longest = self._cadence.seconds(KINDS[work.lease.work.kind].longest_wait)
+        wait = wait_asked_for(report.errors)
+        return Due(due_again(result.failures, work.lease, work.seconds, self._cadence, longest, wait))
+
     def _may_begin(self, taken: Taken, message: WorkMessage, alone: bool) -> bool:
         """Return whether the work is to be done now: not where its workers keep dying, or it endangers others."""
         lease = taken.lease
@@ -89,7 +182,7 @@ class WorkLoop:
             if circuit.is_open(taken.failures):
                 self._put_off(lease, DIED)
                 return False
-            self._scan_failures.record(lease, DIED, int(self._clock()))
+            self._failures.record(lease, DIED, int(self._clock()))
             self._work_states.note_error(lease, DIED)
         if alone or not taken.failures:
             return True
@@ -100,7 +193,7 @@ class WorkLoop:
 
     def _put_off(self, lease: Lease, reason: str) -> None:
         until = self._again(lease.failures)
-        self._scan_failures.record(lease, reason, until)
+        self._failures.record(lease, reason, until)
         self._work_states.put_off(lease, reason, until)
 
     def _give_back(self, lease: Lease, outcome: Outcome, message: WorkMessage) -> bool:
@@ -145,3 +238,13 @@ class WorkLoop:
         )
         count_calls(result.calls)
         milliseconds(f"{message.kind.capitalize()}Duration", seconds * 1000)
+
+
+def _joined(result: WorkResult, report: Report, leased: Taken, message: WorkMessage) -> WorkResult:
+    """Return the result with what the invocation before found, where this one goes on with what that put off."""
+    before = leased.result
+    if not report.summed or not message.continued or before is None or before.epoch != result.epoch - 1:
+        return result
+    sums = {name: before.counts.get(name, 0) + result.counts.get(name, 0) for name in report.summed}
+    calls = {name: before.calls.get(name, 0) + result.calls.get(name, 0) for name in {*before.calls, *result.calls}}
+    return result.model_copy(update={"counts": {**result.counts, **sums}, "calls": dict(sorted(calls.items()))})

@@ -9,10 +9,10 @@ import hashlib
 import json
 from typing import Any
 
-from ..domain.results import Run
-from ..errors import InvalidRequest
-from .planning import Planner, SyncRequest
-from .ports import Clock, Runs
+from ...domain.results import Run
+from ...errors import InvalidRequest
+from ..ports import Clock, Runs
+from .planner import Planner, SyncRequest
 
 KEY_SECONDS = 24 * 3600  # as long as a caller may reasonably try again
 

@@ -4,11 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from ..domain.leases import WorkState
-from ..domain.results import Run, RunProgress, ScopeProgress
-from ..domain.work import WorkId, WorkKind
-from ..errors import NotFound
-from .ports import Clock, Runs, WorkStates
+from ...domain.leases import WorkState
+from ...domain.results import Run, RunProgress, ScopeProgress
+from ...domain.work import WorkId, WorkKind
+from ...errors import NotFound
+from ..ports import Clock, Runs, WorkStates
 
 LONGEST_WAIT_SECONDS = 25  # API Gateway gives an answer 29 seconds
 POLL_SECONDS = 0.5
