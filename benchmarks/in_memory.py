@@ -167,6 +167,6 @@ class CountedWorkStates(FakeWorkStates):
         self.writes = 0
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("ask", "claim", "take", "finish", "fail", "retire", "intend"):
+        if name in ("request", "claim", "take", "finish", "fail", "retire", "record_intent"):
             self.writes += 1
         return super().__getattribute__(name)

@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.adapters.dynamodb import marshal
 from chalicelib.domain.accounts import Account, AccountKind, Membership
 from chalicelib.domain.extension import Refusal, RefusalReason
-from chalicelib.domain.leases import Lease, Outcome, Taken
+from chalicelib.domain.leases import Lease, LeasedWork, Outcome
 from chalicelib.domain.regions import RegionStatus, ScanRecord, ScopeState
 from chalicelib.domain.results import Run, RunMode, WorkResult
 from chalicelib.domain.scopes import Scope
@@ -198,8 +198,8 @@ def lease(of: WorkId | None = None, **values: Any) -> Lease:
     return Lease(**{"work": of or work(), "epoch": 1, "remembered": 1, "until": EPOCH + 330, **values})
 
 
-def taken(of: WorkId | None = None, result: WorkResult | None = None, **values: Any) -> Taken:
-    return Taken(lease(of, **values), result, {})
+def taken(of: WorkId | None = None, result: WorkResult | None = None, **values: Any) -> LeasedWork:
+    return LeasedWork(lease(of, **values), result, {})
 
 
 def work_result(**values: Any) -> WorkResult:

@@ -22,7 +22,7 @@ from chalicelib.container import Container
 from chalicelib.domain.accounts import Account, AccountKind, AccountStatus, Membership
 from chalicelib.domain.dead_letters import DeadLetter, DeadLetterQueue, Received, work_of
 from chalicelib.domain.extension import Refusal
-from chalicelib.domain.leases import DueWork, Lease, Outcome, Taken, WorkState
+from chalicelib.domain.leases import DueWork, Lease, LeasedWork, Outcome, WorkState
 from chalicelib.domain.regions import RegionStatus, ScanChange, ScanRecord
 from chalicelib.domain.results import Remembered, Run, WorkResult
 from chalicelib.domain.scopes import Scope
@@ -371,7 +371,7 @@ class FakeWorkStates:
         self._lock = RLock()
         self.items: dict[WorkId, WorkItem] = {}
 
-    def ask(self, work: WorkId, due_again: int, *, retry_refused: bool = False) -> int:
+    def request(self, work: WorkId, due_again: int, *, retry_refused: bool = False) -> int:
         with self._lock:
             item = self._item(work)
             item.wanted = (item.wanted or 0) + 1
@@ -380,13 +380,13 @@ class FakeWorkStates:
                 item.retry_refused = item.wanted
             return item.wanted
 
-    def ask_unless_waiting(self, work: WorkId, now: int, due_again: int) -> int | None:
+    def request_unless_waiting(self, work: WorkId, now: int, due_again: int) -> int | None:
         with self._lock:
             item = self.items.get(work)
             waits = item is not None and item.wanted is not None and item.done != item.wanted
             if waits and item.next_due_at is not None and item.next_due_at > now:
                 return None
-            return self.ask(work, due_again)
+            return self.request(work, due_again)
 
     def claim(self, due: DueWork, tick: int, due_again: int) -> int | None:
         with self._lock:
@@ -405,7 +405,7 @@ class FakeWorkStates:
             item.next_due_at = None
             return True
 
-    def take(self, work: WorkId, now: int, until: int) -> Taken | None:
+    def take(self, work: WorkId, now: int, until: int) -> LeasedWork | None:
         with self._lock:
             item = self.items.get(work)
             if item is None or (item.done or 0) >= (item.wanted or 0):
@@ -421,9 +421,9 @@ class FakeWorkStates:
             item.put_off_until = None
             retry_refused = item.retry_refused > (item.done or 0)
             lease = Lease(work, item.epoch, item.wanted or 0, until, item.tick_at, retry_refused, failures)
-            return Taken(lease, item.result, dict(item.intent), died)
+            return LeasedWork(lease, item.result, dict(item.intent), died)
 
-    def intend(self, lease: Lease, intent: dict[str, dict[str, str]]) -> None:
+    def record_intent(self, lease: Lease, intent: dict[str, dict[str, str]]) -> None:
         with self._lock:
             item = self._mine(lease)
             assert stored_bytes({"result": item.result.item() if item.result else {}, "intent": intent}) < LARGEST_ITEM
@@ -433,8 +433,8 @@ class FakeWorkStates:
         with self._lock:
             item = self._mine(lease)
             assert stored_bytes({"result": outcome.result.item(), "intent": item.intent}) < LARGEST_ITEM
-            more = item.wanted != lease.remembered
-            item.done, item.result, item.probe = lease.remembered, stored(outcome.result), outcome.probe
+            more = item.wanted != lease.requested_at_lease
+            item.done, item.result, item.probe = lease.requested_at_lease, stored(outcome.result), outcome.probe
             item.lease_until, item.intent, item.last_error, item.failures = None, {}, None, 0
             item.next_due_at = due_again if more else outcome.next_due
             return more
@@ -784,7 +784,7 @@ class FakeDrs:
                 found[original] = server
         return found
 
-    def look(self, account: Account, region: str) -> None:
+    def probe(self, account: Account, region: str) -> None:
         self._call("DescribeSourceServers", Scope(account.account_id, region))
 
     def source_servers(self, account: Account, region: str) -> Iterator[dict[str, Any]]:
@@ -962,7 +962,7 @@ class World:
         """What records scans that broke off, as the work runner has it."""
         return ScanFailures(self.accounts, self.scans, self.writer, self.clock)
 
-    def context(self, taken: Taken, message: WorkMessage) -> WorkContext:
+    def context(self, taken: LeasedWork, message: WorkMessage) -> WorkContext:
         """Return what a worker is given."""
         return WorkContext(
             taken, message, self.accounts, self.work_states, self.writer, self.clock, self.container.settings.cadence
@@ -1062,7 +1062,7 @@ class World:
         """
         work = WorkId(kind, scope, values.get("dry_run", False))
         refused = values.pop("retry_refused", False)
-        self.work_states.ask(work, int(self.clock()) + factories.REDELIVER_AFTER, retry_refused=refused)
+        self.work_states.request(work, int(self.clock()) + factories.REDELIVER_AFTER, retry_refused=refused)
         return self.handle(factories.message(kind, scope, **values))
 
     def scan(self, scope: Scope = factories.SCOPE) -> Outcome | None:

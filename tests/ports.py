@@ -26,7 +26,7 @@ class Ports:
 
     def leased(self, of=None):
         """A lease, asked for and taken."""
-        self.work_states.ask(of or work(), EPOCH + 1800)
+        self.work_states.request(of or work(), EPOCH + 1800)
         return self.work_states.take(of or work(), EPOCH, EPOCH + 330).lease
 
 

@@ -17,7 +17,7 @@ class DrsReader:
     def __init__(self, sessions: CustomerSessions) -> None:
         self._sessions = sessions
 
-    def look(self, account: Account, region: str) -> None:
+    def probe(self, account: Account, region: str) -> None:
         """Ask for one server, once: to see whether DRS answers at all.
 
         Raises:
@@ -131,7 +131,7 @@ class DrsProbe:
             return False
         return True
 
-    def look(self, account: Account, region: str) -> None:
+    def probe(self, account: Account, region: str) -> None:
         """Ask DRS for one server.
 
         Raises:

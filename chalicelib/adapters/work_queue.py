@@ -39,7 +39,7 @@ class WorkQueue:
         for one in sent:  # all of them have ended: the pool waits, and `map` would cancel what follows a failure
             one.result()
 
-    def bury(self, body: str, kind: WorkKind, reason: str) -> None:
+    def send_to_dlq(self, body: str, kind: WorkKind, reason: str) -> None:
         """Put a message of the queue of `kind` into the dead-letter queue, with the reason as an attribute."""
         told = {"reason": reason[:1000] or "unknown", "queue": str(kind)}
         hub_client("sqs").send_message(

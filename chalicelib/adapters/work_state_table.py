@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ..domain.leases import DueWork, Lease, Outcome, Taken, WorkState
+from ..domain.leases import DueWork, Lease, LeasedWork, Outcome, WorkState
 from ..domain.results import WorkResult
 from ..domain.scopes import stable_fraction
 from ..domain.texts import message_text
@@ -28,7 +28,7 @@ class WorkStateTable:
     def __init__(self, table: str) -> None:
         self._table = table
 
-    def ask(self, work: WorkId, due_again: int, *, retry_refused: bool = False) -> int:
+    def request(self, work: WorkId, due_again: int, *, retry_refused: bool = False) -> int:
         """Want `work` once more; it comes due again at `due_again` should its message be lost.
 
         Returns:
@@ -44,7 +44,7 @@ class WorkStateTable:
         )
         return int(attributes["wanted"])
 
-    def ask_unless_waiting(self, work: WorkId, now: int, due_again: int) -> int | None:
+    def request_unless_waiting(self, work: WorkId, now: int, due_again: int) -> int | None:
         """Want `work` once more; None where it is wanted already and its message is not overdue at `now`."""
         attributes = self._update_where(
             "attribute_not_exists(wanted) OR done = wanted OR attribute_not_exists(nextDueAt) OR nextDueAt <= :now",
@@ -65,7 +65,7 @@ class WorkStateTable:
         )
         return int(attributes["wanted"]) if attributes else None
 
-    def take(self, work: WorkId, now: int, until: int) -> Taken | None:
+    def take(self, work: WorkId, now: int, until: int) -> LeasedWork | None:
         """Take the lease until `until` and the next epoch; None where it is not to be had.
 
         That is where nothing is wanted, somebody holds it, or the work was put off and is not due yet. What is taken
@@ -85,7 +85,7 @@ class WorkStateTable:
         lease = Lease(
             work=work,
             epoch=before.get("epoch", 0) + 1,
-            remembered=before["wanted"],
+            requested_at_lease=before["wanted"],
             until=until,
             tick_at=before.get("tickAt"),
             retry_refused=before.get("retryRefused", 0) > before.get("done", 0),
@@ -93,9 +93,9 @@ class WorkStateTable:
         )
         result = before.get("result")
         last = stored(WorkResult, result) if result else None
-        return Taken(lease, last, before.get("intent", {}), died="leaseUntil" in before)
+        return LeasedWork(lease, last, before.get("intent", {}), died="leaseUntil" in before)
 
-    def intend(self, lease: Lease, intent: dict[str, dict[str, str]]) -> None:
+    def record_intent(self, lease: Lease, intent: dict[str, dict[str, str]]) -> None:
         """Note what is about to be written outside, so that whoever takes over knows whose doing it was.
 
         Raises:
@@ -119,7 +119,7 @@ class WorkStateTable:
         """
         done = "SET done = :done, #result = :result, probe = :probe"
         rest = "REMOVE leaseUntil, intent, lastError, failures"
-        values = {":done": lease.remembered, ":result": outcome.result.item(), ":probe": outcome.probe}
+        values = {":done": lease.requested_at_lease, ":result": outcome.result.item(), ":probe": outcome.probe}
         names = {"#result": "result"}
         settled, due = f"{done}, nextDueAt = :next {rest}", {":next": outcome.next_due}
         if outcome.next_due is None:

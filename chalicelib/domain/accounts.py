@@ -86,7 +86,7 @@ class Account(Record):
         return self.kind is not AccountKind.SOURCE
 
     @property
-    def takes_part(self) -> bool:
+    def is_active(self) -> bool:
         """Whether work is to be done for the account."""
         return self.status is AccountStatus.ACTIVE
 

@@ -52,7 +52,7 @@ def expected_work(
     """
     registered = list(accounts)
     scanned = {one.account_id for one in registered if one.has_drs and one.status is not AccountStatus.INACTIVE}
-    working = {one.account_id for one in registered if one.has_drs and one.takes_part}
+    working = {one.account_id for one in registered if one.has_drs and one.is_active}
     inventory = {WorkId(SCAN, Scope(account_id, region)) for account_id in scanned}
     following = {work for scan in scans for work in follow_ups(scan, targets.get(scan.account_id, ()))}
     return inventory | {work for work in following if work.scope.account_id in working}

@@ -14,13 +14,13 @@ LONGEST_BACK_OFF = 4  # intervals: a scope that holds servers is not left alone 
 class Lease(NamedTuple):
     """The right to do one piece of work until `until` (epoch seconds) or until a newer epoch begins.
 
-    `remembered` is the value of `wanted` that finishing this work settles. `failures` counts how often the work broke
-    off, or its worker died, since it was last finished.
+    `requested_at_lease` is the value of `wanted` that finishing this work settles. `failures` counts how often the work
+    broke off, or its worker died, since it was last finished.
     """
 
     work: WorkId
     epoch: int
-    remembered: int
+    requested_at_lease: int
     until: int
     tick_at: int | None = None
     retry_refused: bool = False
@@ -72,7 +72,7 @@ class WorkState(NamedTuple):
         return max(0, self.failures - under_way) + (self.result.failures if self.result else 0)
 
 
-class Taken(NamedTuple):
+class LeasedWork(NamedTuple):
     """A lease, with what the work's last run left behind.
 
     `intent` is the tag worker's write-ahead: by server, the tags that it was about to write when it stopped: digests of

@@ -32,7 +32,7 @@ def maintain(event: Body, _: Any) -> Body:
 
 
 def _list(event: Body) -> Body:
-    letters = container().dead_letters.tell(DeadLetterQueue(event["queue"]), event["limit"])
+    letters = container().dead_letters.list(DeadLetterQueue(event["queue"]), event["limit"])
     return {"deadLetters": [letter.model_dump(mode="json", by_alias=True) for letter in letters]}
 
 

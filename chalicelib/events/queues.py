@@ -102,7 +102,7 @@ def _handle(record: Received, kind: WorkKind, seconds_left: int, *, alone: bool)
     if received > MOST_TRIES:
         reason = f"its worker died: received {received} times without an answer"
         if container().work_runner.give_up(message, reason):  # else it was done meanwhile, for another message
-            _bury(record, kind, reason)
+            _send_to_dlq(record, kind, reason)
         return
     if seconds_left < LEAST_SECONDS:
         _send_again(message)
@@ -112,7 +112,7 @@ def _handle(record: Received, kind: WorkKind, seconds_left: int, *, alone: bool)
         container().work_runner.handle(message, worker, seconds_left + LEASE_MARGIN_SECONDS, alone=alone)
     except Exception as error:
         if received >= MOST_TRIES:
-            _bury(record, kind, f"{type(error).__name__}: {error}")
+            _send_to_dlq(record, kind, f"{type(error).__name__}: {error}")
             return
         container().ports.queue.retry_in(kind, record["receiptHandle"], FIRST_RETRY_SECONDS * received)
         raise
@@ -139,11 +139,11 @@ def _message(record: Received, kind: WorkKind) -> WorkMessage | None:
         if message.kind is kind:
             return message
         reason = f"kind: {message.kind} work in the {kind} queue"
-    _bury(record, kind, reason)
+    _send_to_dlq(record, kind, reason)
     return None
 
 
-def _bury(record: Received, kind: WorkKind, reason: str) -> None:
+def _send_to_dlq(record: Received, kind: WorkKind, reason: str) -> None:
     """Put a message into the dead-letter queue, with the reason. Its work is still wanted, and comes due again."""
     logger.error("a message goes to the dead-letter queue", reason=reason, kind=kind, body=record["body"][:1000])
-    container().ports.queue.bury(record["body"], kind, reason)
+    container().ports.queue.send_to_dlq(record["body"], kind, reason)

@@ -157,7 +157,7 @@ class AccountProbe:
 
     def _drs(self, account: Account, region: str) -> Check:
         try:
-            self._probe.look(account, region)
+            self._probe.probe(account, region)
         except Uninitialized:
             advice = "Initialise DRS there, if servers are to be protected there"
             return self._drs_check(region, ok=None, message="DRS is not initialised", advice=advice)

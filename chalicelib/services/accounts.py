@@ -71,10 +71,10 @@ class AccountRegistry:
         """
         self._check_roles(account)
         self._check_external_id(account)
-        works = self._works(account) if account.takes_part else []
+        works = self._works(account) if account.is_active else []
         now = int(self._clock())
         for work in works:
-            self._work_states.ask(work, due_again=now)
+            self._work_states.request(work, due_again=now)
         self._accounts.create(account)
         if scan_now:
             self._ask(works)
@@ -169,7 +169,7 @@ class AccountRegistry:
             raise InvalidRequest(f"partition: {account.account_id} is in {before.partition}; remove it to change that")
         if before.has_drs is not account.has_drs:
             raise InvalidRequest(f"kind: {account.account_id} is a {before.kind} account; remove it to change that")
-        if before.status_reason and account.takes_part:
+        if before.status_reason and account.is_active:
             raise InvalidRequest(
                 f"status: {account.account_id} is kept inactive: {before.status_reason}. Then validate it again"
             )
@@ -181,7 +181,7 @@ class AccountRegistry:
             self._check_external_id(account)
         self._accounts.replace(account)
         access = ("status", "reader_role_arn", "writer_role_arn", "external_id")
-        if account.takes_part and any(getattr(before, name) != getattr(account, name) for name in access):
+        if account.is_active and any(getattr(before, name) != getattr(account, name) for name in access):
             self._ask(self._works(account))
 
     def keep_inactive(self, account_id: str, reason: str | None) -> None:

@@ -53,7 +53,7 @@ class DeadLetterService:
         self._clock = clock
         self._seconds = seconds
 
-    def tell(self, queue: DeadLetterQueue, limit: int) -> list[DeadLetter]:
+    def list(self, queue: DeadLetterQueue, limit: int) -> list[DeadLetter]:
         """Return up to `limit` letters of `queue`, and put them back."""
         received = list(self._take(queue, limit))
         self._letters.put_back(queue, received)

@@ -139,7 +139,7 @@ class DrsClient(_Client):
     """DRS of one account and region."""
 
     def describe_source_servers(self, maxResults: int = 200) -> dict[str, Any]:
-        return self._ask("drs.look", "DescribeSourceServers", lambda: self._listed()[:maxResults] and {"items": []})
+        return self._ask("drs.probe", "DescribeSourceServers", lambda: self._listed()[:maxResults] and {"items": []})
 
     def get_replication_configuration(self, sourceServerID: str) -> dict[str, Any]:
         drs = self._world.drs

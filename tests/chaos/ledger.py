@@ -50,7 +50,7 @@ class Ledger:
         given_up: stream records that failed too often, by sequence number.
         begun: how often each work was begun.
         requests: how many were made to customers' accounts, by operation.
-        takes_part: whether an account's operator says that it does.
+        is_active: whether an account's operator says that it does.
         tenant_of: whose an account is.
         on_tags: told of tags of a server that are written or removed.
         on_lease: told of work that somebody begins.
@@ -72,7 +72,7 @@ class Ledger:
         self.checks: Counter[str] = Counter()
         self.begun: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
-        self.takes_part: Callable[[str], bool] = lambda account: True
+        self.is_active: Callable[[str], bool] = lambda account: True
         self.tenant_of: Callable[[str], str] = lambda account: ""
         self.on_tags: Callable[[str, Iterable[str], bool], None] = lambda arn, keys, removed: None
         self.on_extension: Callable[[Scope, str], None] = lambda target, arn: None
@@ -120,7 +120,7 @@ class Ledger:
         """A call of a port has ended well."""
         if name == "work_states.fail":
             self.failed(*arguments[:2])
-        elif name == "queue.bury":
+        elif name == "queue.send_to_dlq":
             self.buried(*arguments[:2])
 
     def buried(self, body: str, kind: WorkKind) -> None:
@@ -202,7 +202,7 @@ class Ledger:
         if operation == "CreateExtendedSourceServer":
             self.on_ask_to_extend(scope)
         must(not changes or access is Access.WRITER, f"{operation} in {scope.key} with the role that only reads")
-        must(not changes or self.takes_part(scope.account_id), f"{operation} in {scope.key}, which takes no part")
+        must(not changes or self.is_active(scope.account_id), f"{operation} in {scope.key}, which takes no part")
         invocation = self._switchboard.invocation
         if invocation and invocation.account:
             mine, theirs = self.tenant_of(invocation.account), self.tenant_of(scope.account_id)

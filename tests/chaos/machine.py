@@ -88,7 +88,9 @@ def aimed(*calls: str, kinds: Sequence[str] = KINDS) -> st.SearchStrategy[list[D
     )
 
 
-of_tagging = aimed("drs.tag", "drs.untag", "table.transact_write_items", "work_states.intend", "work_states.finish")
+of_tagging = aimed(
+    "drs.tag", "drs.untag", "table.transact_write_items", "work_states.record_intent", "work_states.finish"
+)
 of_extending = aimed("drs.extend", "drs.extensible", "telemetries.read", "table.transact_write_items", "queue.send")
 of_removing = aimed(
     "accounts.delete", "accounts.read", "drs.source_servers", "scans.of_scopes", "table.transact_write_items"
@@ -499,7 +501,7 @@ class Chaos(RuleBasedStateMachine):
         if disruption.what == ASKED:
             work = WorkId(list(WorkKind)[number % 2], SCOPES[number % len(SCOPES)])
             at_work = self.world.ledger.last_work
-            container().ports.work_states.gated.ask(at_work or work, int(self.world.clock()) + 1800)
+            container().ports.work_states.gated.request(at_work or work, int(self.world.clock()) + 1800)
             return
         if disruption.what in (PAUSE, OVERTAKEN):
             self.world.clock.advance(LONGEST_CALL if name in OUTSIDE else 400)

@@ -70,7 +70,7 @@ class Model:
         self._full: dict[Any, bool] = {}
         self._made: Counter[Any] = Counter()
         ledger = world.ledger
-        ledger.takes_part = self.takes_part
+        ledger.is_active = self.is_active
         ledger.tenant_of = lambda account_id: TENANTS.get(account_id, "")
         ledger.on_tags, ledger.on_extension, ledger.on_lease = self.tags_change, self.is_extended, self.work_begins
         ledger.on_ask_to_extend = self.asks_to_extend
@@ -259,7 +259,7 @@ class Model:
 
     # --- what the product must not do ---
 
-    def takes_part(self, account_id: str) -> bool:
+    def is_active(self, account_id: str) -> bool:
         found = self._world.accounts().get(account_id)
         return found is None or found.status is not AccountStatus.INACTIVE
 

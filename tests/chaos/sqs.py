@@ -160,7 +160,7 @@ class InMemoryWorkQueue:
         for message in messages:
             self.queues[message.kind].send(body_of(message))
 
-    def bury(self, body: str, kind: WorkKind, reason: str) -> None:
+    def send_to_dlq(self, body: str, kind: WorkKind, reason: str) -> None:
         told = {"reason": reason[:1000] or "unknown", "queue": str(kind)}
         attributes = {name: {"DataType": "String", "StringValue": text} for name, text in told.items()}
         self.dead_letters.send(body or "(empty)", attributes)

@@ -174,10 +174,10 @@ class TestSwitchboard:
     def test_weather_holds_where_it_is_until_it_clears(self, switchboard):
         switchboard.weather[Scope(TARGET, REGION)] = 0
         with pytest.raises(ClientError, match="ThrottlingException"):
-            switchboard.request("drs.look", Scope(TARGET, REGION), lambda: REGION)
-        assert switchboard.request("drs.look", Scope(TARGET, "us-east-1"), lambda: "us-east-1") == "us-east-1"
+            switchboard.request("drs.probe", Scope(TARGET, REGION), lambda: REGION)
+        assert switchboard.request("drs.probe", Scope(TARGET, "us-east-1"), lambda: "us-east-1") == "us-east-1"
         switchboard.heal()
-        assert switchboard.request("drs.look", Scope(TARGET, REGION), lambda: REGION) == REGION
+        assert switchboard.request("drs.probe", Scope(TARGET, REGION), lambda: REGION) == REGION
 
 
 def test_every_call_that_can_be_disrupted_exists():

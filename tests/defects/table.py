@@ -186,7 +186,7 @@ DEFECTS = [
     Defect(
         "an inactive target is extended into",
         "services",
-        "if account is None or not account.takes_part:\n            raise Skip",
+        "if account is None or not account.is_active:\n            raise Skip",
         "if account is None:\n            raise Skip",
         "an account is changed whose operator said that it takes no part",
         (_UNIT("accounts"), _UNIT("staging_sync")),
@@ -259,7 +259,7 @@ DEFECTS = [
     Defect(
         "work is not asked for before its message",
         "services",
-        "requested = attempt_each(lambda work: self._work_states.ask(work, again), work_ids)",
+        "requested = attempt_each(lambda work: self._work_states.request(work, again), work_ids)",
         "requested = attempt_each(lambda work: again, work_ids)",
         "a message finds nothing wanted",
         (_UNIT("planning"),),

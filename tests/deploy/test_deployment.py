@@ -97,7 +97,7 @@ def one_table_too_many(resources):
     after = ["InventoryWorker", "TagsWorker", "StagingWorker", "ScanStream", "APIHandler"]
     policies = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
     properties = {"TableName": TAKEN, **KEY}
-    resources["Taken"] = {"Type": TABLE, "DependsOn": after, **policies, "Properties": properties}
+    resources["LeasedWork"] = {"Type": TABLE, "DependsOn": after, **policies, "Properties": properties}
 
 
 def test_a_declined_first_deployment_leaves_no_stack(deploying, cloud, release):

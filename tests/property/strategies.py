@@ -94,7 +94,7 @@ leases = st.builds(
     Lease,
     work=works,
     epoch=st.integers(1, 10**6),
-    remembered=st.integers(1, 10**6),
+    requested_at_lease=st.integers(1, 10**6),
     until=st.just(EPOCH + 330),
     tick_at=st.none() | st.integers(EPOCH - 10**5, EPOCH),
 )

@@ -93,10 +93,10 @@ class Both:
 
 steps_of_work = st.lists(
     st.tuples(st.just("ask"), few, flags)
-    | st.tuples(st.just("ask_unless_waiting"), few, seconds)
+    | st.tuples(st.just("request_unless_waiting"), few, seconds)
     | st.tuples(st.sampled_from(["claim", "retire"]), few, few)
     | st.tuples(st.just("take"), few, seconds)
-    | st.tuples(st.sampled_from(["intend", "fail", "release", "note_error", "put_off"]), few, few)
+    | st.tuples(st.sampled_from(["record_intent", "fail", "release", "note_error", "put_off"]), few, few)
     | st.tuples(st.just("finish"), few, st.none() | seconds)
     | st.tuples(st.just("wait"), few, seconds),
     min_size=4,
@@ -122,9 +122,9 @@ class WorkStates:
         if name == "wait":
             self.now += value
         elif name == "ask":
-            self.both(lambda ports: ports.work_states.ask(work, again, retry_refused=value))
-        elif name == "ask_unless_waiting":
-            self.both(lambda ports: ports.work_states.ask_unless_waiting(work, self.now + value, again))
+            self.both(lambda ports: ports.work_states.request(work, again, retry_refused=value))
+        elif name == "request_unless_waiting":
+            self.both(lambda ports: ports.work_states.request_unless_waiting(work, self.now + value, again))
         elif name == "claim" and due:
             self.both(lambda ports: ports.work_states.claim(due, self.now - value, again))
         elif name == "retire" and due:
@@ -138,8 +138,8 @@ class WorkStates:
         self.due += [due for due in self.both.memory.work_states.due(WorkKind.INVENTORY, FAR) if due not in self.due]
 
     def give_back(self, name: str, lease: Lease, value: Any, again: int) -> None:
-        if name == "intend":
-            self.both(lambda ports: ports.work_states.intend(lease, {f"s-{value}": {"Name": "digest"}}))
+        if name == "record_intent":
+            self.both(lambda ports: ports.work_states.record_intent(lease, {f"s-{value}": {"Name": "digest"}}))
         elif name == "fail":
             self.both(lambda ports: ports.work_states.fail(lease, f"error {value}", again))
         elif name == "release":
@@ -212,7 +212,7 @@ class Writes:
     def take(self, place: int) -> None:
         work = WorkId(WorkKind.INVENTORY, self.scopes[place % 2])
         self.now += LEASE + 1
-        self.both(lambda ports: ports.work_states.ask(work, self.now + AGAIN))
+        self.both(lambda ports: ports.work_states.request(work, self.now + AGAIN))
         taken = self.both(lambda ports: ports.work_states.take(work, self.now, self.now + LEASE))
         self.leases.append(taken.lease)
 
@@ -428,7 +428,7 @@ class Queues:
         if name == "receive":
             return [self.side.receive(kind) for _ in range(1 + place)]
         if name == "bury":
-            return self.side.queue.bury(f"body {next(self.sent)}" if place else "", kind, "why" * place)
+            return self.side.queue.send_to_dlq(f"body {next(self.sent)}" if place else "", kind, "why" * place)
         if "letter" in name:
             return self.letters(name, place)
         mine = sorted(body for body in self.side.in_hand if f'"{kind}"' in body)

@@ -47,7 +47,7 @@ class Ownership(RuleBasedStateMachine):
         self.scan()
 
     def _watch(self):
-        tag, intend = self.world.drs.tag, self.world.work_states.intend
+        tag, intend = self.world.drs.tag, self.world.work_states.record_intent
         self.noted: dict[str, dict[str, str]] = {}
 
         def noting(lease, noted):
@@ -66,7 +66,7 @@ class Ownership(RuleBasedStateMachine):
                         self.ours.add((server, key, value))
                         self.theirs.pop((server, key), None)
 
-        self.world.drs.tag, self.world.work_states.intend = tagging, noting
+        self.world.drs.tag, self.world.work_states.record_intent = tagging, noting
 
     def scan(self):
         self.world.clock.advance(1000)

@@ -41,7 +41,7 @@ class WorkProtocol(RuleBasedStateMachine):
     def ask(self, lost):
         """Somebody asks; the asker may die before the message is sent."""
         self.asked += 1
-        assert self.states.ask(WORK, self.now + AGAIN) == self.asked
+        assert self.states.request(WORK, self.now + AGAIN) == self.asked
         self.put_off_until = 0
         if not lost:
             self.send()

@@ -262,9 +262,9 @@ class TestAdapter:
         server = {"accountId": STAGING, "region": REGION, "hostname": "h"}
         control("POST", "/servers", {"servers": [server, {**server, "hostname": "i"}]})
         assert drs.identity(account(), Access.WRITER) == TARGET
-        drs.look(account(), REGION)
+        drs.probe(account(), REGION)
         with pytest.raises(Uninitialized):
-            drs.look(account(), SECOND)
+            drs.probe(account(), SECOND)
         assert drs.extensible(account(), REGION, STAGING) == 2
         assert drs.staging_accounts(account(), REGION) == []
 

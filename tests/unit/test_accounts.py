@@ -109,7 +109,7 @@ class TestRegister:
 
     def test_a_registration_that_stopped_half_way_can_be_repeated(self, world):
         for work in works_of(TARGET):
-            world.work_states.ask(work, due_again=0)
+            world.work_states.request(work, due_again=0)
         world.registry.register(account())
         assert set(world.queue.works()) == works_of(TARGET)
 

@@ -110,7 +110,7 @@ class TestSeedModule:
         assert active_region_filter.get_active_regions() == [REGION, SECOND]
 
     def test_active_regions_are_told_by_account(self):
-        container().ports.work_states.ask(work(), 0)
+        container().ports.work_states.request(work(), 0)
         container().ports.work_states.take(work(), 1, 2)
         records = [scan_record(), scan_record(SECOND), scan_record(account_id=OTHER, server_count=0)]
         container().ports.writer.write(lease(), records)

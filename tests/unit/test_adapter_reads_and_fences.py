@@ -92,7 +92,7 @@ class TestFence:
         def overtake(**_):
             seen.append(1)
             if len(seen) == transactions:
-                ports.work_states.ask(work(), EPOCH + 1800)
+                ports.work_states.request(work(), EPOCH + 1800)
                 assert ports.work_states.take(work(), EPOCH + 400, EPOCH + 730)
 
         dynamodb.client().meta.events.register("after-call.dynamodb.TransactWriteItems", overtake)

@@ -357,7 +357,7 @@ class TestDynamoDb:
     def test_unprocessed_keys_are_asked_for_again(self, deployed, monkeypatch):
         works = [work(scope=SCOPE._replace(account_id=f"{number:012d}")) for number in range(5)]
         for each in works:
-            container().ports.work_states.ask(each, EPOCH)
+            container().ports.work_states.request(each, EPOCH)
         client, asked = dynamodb.client(), []
         real = client.batch_get_item
 
@@ -448,7 +448,7 @@ class TestDynamoDb:
         monkeypatch.setattr(pauses, "LONGEST_SECONDS", 0)
         monkeypatch.setattr(dynamodb.client(), "update_item", busy)
         with pytest.raises(TableUnavailable, match="busy 8 times"):
-            container().ports.work_states.ask(work(), EPOCH)
+            container().ports.work_states.request(work(), EPOCH)
         assert len(attempts) == 8
 
     def test_another_error_of_a_table_is_not_swallowed(self, deployed, monkeypatch):
@@ -507,7 +507,7 @@ class TestDynamoDb:
 
     @staticmethod
     def leased():
-        container().ports.work_states.ask(work(), EPOCH)
+        container().ports.work_states.request(work(), EPOCH)
         return container().ports.work_states.take(work(), EPOCH, EPOCH + 330).lease
 
     @staticmethod

@@ -47,7 +47,7 @@ def http(deployed):
 def stocked(http):
     """One account, one active region with three servers, one idle region."""
     container().ports.accounts.create(account())
-    container().ports.work_states.ask(work(), 0)
+    container().ports.work_states.request(work(), 0)
     container().ports.work_states.take(work(), 1, 2)
     rows = [row_update(server, sourceTags={"Name": f"web-{number}"}) for number, server in enumerate(SERVERS)]
     container().ports.writer.write(lease(), [*rows, scan_record(server_count=3), scan_record(SECOND, server_count=0)])
@@ -407,7 +407,7 @@ class TestAccounts:
     def test_work_of_every_kind_is_told_and_what_broke_off_is_never_fine(self, stocked):
         states, tags, staging = container().ports.work_states, work(WorkKind.TAGS), work(WorkKind.STAGING)
         for of in (tags, staging, work(scope=Scope(TARGET, SECOND))):
-            states.ask(of, 900)
+            states.request(of, 900)
         denied = outcome(1800, state=ScopeState.ACCESS_DENIED, message="no", failures=2)
         states.finish(states.take(tags, 1, 2).lease, denied, 900)
         states.fail(states.take(staging, 1, 2).lease, "RuntimeError: boom", 1900)
@@ -426,7 +426,7 @@ class TestAccounts:
 
     def test_a_scope_without_a_record_says_why_its_scan_broke_off(self, stocked):
         of = work(scope=Scope(TARGET, "eu-north-1"))
-        container().ports.work_states.ask(of, 900)
+        container().ports.work_states.request(of, 900)
         container().ports.work_states.fail(container().ports.work_states.take(of, 1, 2).lease, "MemoryError: ", 1900)
         regions = {one["region"]: one for one in get(stocked, f"/accounts/{TARGET}/regions")[1]["regions"]}
         assert regions["eu-north-1"]["errorMessage"] == "MemoryError: "

@@ -82,7 +82,7 @@ def asked(*account_ids):
     """Bodies of messages for work that is wanted."""
     scopes = [SCOPE._replace(account_id=account_id) for account_id in account_ids]
     for scope in scopes:
-        container().ports.work_states.ask(work(scope=scope), EPOCH)
+        container().ports.work_states.request(work(scope=scope), EPOCH)
     return [body_of(message(scope=scope)) for scope in scopes]
 
 
@@ -167,7 +167,7 @@ class TestQueues:
             raise RuntimeError("SQS is away")
 
         worker.failing = {TWO}
-        monkeypatch.setattr(container().ports.queue, "bury", fails)
+        monkeypatch.setattr(container().ports.queue, "send_to_dlq", fails)
         answer = invoke(queues.inventory_worker, received_before(queues.MOST_TRIES, 1, *asked(ONE, TWO)))
         assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
 
@@ -232,7 +232,7 @@ class TestQueues:
     )
     def test_tags_and_staging_have_workers_of_their_own(self, deployed, handler, kind):
         container().ports.accounts.create(account())
-        container().ports.work_states.ask(work(kind), EPOCH)
+        container().ports.work_states.request(work(kind), EPOCH)
         assert invoke(handler, sqs_event(body_of(message(kind)))) == {"batchItemFailures": []}
         state = container().ports.work_states.read([work(kind)])[work(kind)]
         assert (state.done, state.result.state) == (1, ScopeState.AVAILABLE)

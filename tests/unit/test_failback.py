@@ -211,7 +211,7 @@ class TestSeedModule:
     @pytest.fixture
     def stocked(self, monkeypatch):
         monkeypatch.setattr("chalicelib.services.refresh.LONGEST_WAIT_SECONDS", 0)
-        container().ports.work_states.ask(work(), 0)
+        container().ports.work_states.request(work(), 0)
         lease = container().ports.work_states.take(work(), 1, 2).lease
         rows = [row_update(f"s-{number}", cpuCores=number, sourceTags={"env": "prod"}) for number in range(4)]
         container().ports.writer.write(lease, [*rows, scan_record(server_count=4)])

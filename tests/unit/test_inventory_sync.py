@@ -463,7 +463,7 @@ class TestCrashes:
         assert scan_of(world).server_count == 3
 
     def test_a_lost_epoch_stops_the_scan(self, world):
-        world.work_states.ask(work(), EPOCH)
+        world.work_states.request(work(), EPOCH)
         taken = world.work_states.take(work(), EPOCH, EPOCH + 330)
         world.work_states.take(work(), EPOCH + 331, EPOCH + 660)
         with pytest.raises(LeaseLost):

@@ -60,7 +60,7 @@ class TestRedrive:
         letter = world.letters.add(WORK, NOT_JSON).letter
         done = world.office.redrive(WORK, 10)
         assert (done.redriven, done.left) == ([], [letter])
-        assert len(world.office.tell(WORK, 10)) == 1
+        assert len(world.office.list(WORK, 10)) == 1
         done = world.office.redrive(WORK, 10, discard=True)
         assert (done.discarded, done.left) == ([letter], [])
         assert world.letters.letters[WORK] == []
@@ -80,14 +80,14 @@ class TestRedrive:
     def test_a_letter_that_fails_keeps_no_other_from_being_redriven(self, world):
         bad = world.letters.add(WORK, body_of(message()))
         world.letters.add(WORK, body_of(message(WorkKind.TAGS)))
-        ask = world.work_states.ask
+        ask = world.work_states.request
 
         def asks(of, *arguments):
             if of == work():
                 raise RuntimeError("TransactionConflictException")
             return ask(of, *arguments)
 
-        world.work_states.ask = asks
+        world.work_states.request = asks
         with pytest.raises(RuntimeError, match="Conflict"):
             world.office.redrive(WORK, 10)
         assert world.queue.works() == [work(WorkKind.TAGS)]
@@ -124,7 +124,7 @@ class TestRedrive:
     def test_telling_leaves_letters_where_they_are(self, world):
         world.letters.add(WORK, NOT_JSON, "kind: Field required")
         for _ in range(2):
-            (told,) = world.office.tell(WORK, 10)
+            (told,) = world.office.list(WORK, 10)
             assert (told.reason, told.body, told.work) == ("kind: Field required", NOT_JSON, None)
 
 
@@ -246,7 +246,7 @@ class TestQueues:
         return [one.letter.reason for one in DeadLetterQueues(urls).receive(queue, 10)]
 
     def test_a_letter_tells_why_and_what_for(self, urls):
-        container().ports.queue.bury(body_of(message()), WorkKind.INVENTORY, "RuntimeError: no luck")
+        container().ports.queue.send_to_dlq(body_of(message()), WorkKind.INVENTORY, "RuntimeError: no luck")
         (one,) = DeadLetterQueues(urls).receive(WORK, 10)
         assert (one.letter.reason, one.letter.work) == ("RuntimeError: no luck", work().key)
 
@@ -303,8 +303,8 @@ class TestFunction:
 
     def test_dead_letters_are_told_and_redriven(self, office, deployed):
         container().ports.accounts.create(account())
-        container().ports.queue.bury(body_of(message()), WorkKind.INVENTORY, "RuntimeError: no luck")
-        container().ports.queue.bury(NOT_JSON, WorkKind.INVENTORY, "Invalid JSON")
+        container().ports.queue.send_to_dlq(body_of(message()), WorkKind.INVENTORY, "RuntimeError: no luck")
+        container().ports.queue.send_to_dlq(NOT_JSON, WorkKind.INVENTORY, "Invalid JSON")
         told = office("list_dead_letters")["deadLetters"]
         assert {letter["reason"] for letter in told} == {"RuntimeError: no luck", "Invalid JSON"}
         answer = office("redrive_dead_letters", queue="work")

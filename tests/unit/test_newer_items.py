@@ -98,10 +98,10 @@ class TestOnTables:
         return on_tables()
 
     def test_work_with_a_result_of_a_newer_version_is_begun_and_its_run_counts_it_as_failed(self, ports, deployed):
-        ports.work_states.ask(work(), EPOCH)
+        ports.work_states.request(work(), EPOCH)
         lease = ports.work_states.take(work(), EPOCH, EPOCH + 330).lease
         ports.work_states.finish(lease, outcome(None), EPOCH)
-        ports.work_states.ask(work(), EPOCH)
+        ports.work_states.request(work(), EPOCH)
         dynamodb.write(
             "update_item",
             TableName=deployed["WORK_STATE_TABLE"],
@@ -126,7 +126,7 @@ class TestOnTables:
 
     @pytest.mark.parametrize("key", ["gardening#111111111111#eu-west-1", "inventory", "x"])
     def test_an_item_whose_key_names_no_work_is_left_out_of_what_is_due(self, ports, deployed, key):
-        ports.work_states.ask(work(), EPOCH)
+        ports.work_states.request(work(), EPOCH)
         for shard in range(SHARDS):
             dynamodb.write(
                 "put_item",

@@ -157,7 +157,7 @@ class TestSweep:
         assert world.tick().planned_scopes == 3
 
     def test_work_whose_worker_died_comes_due_when_its_lease_is_over(self, world):
-        world.work_states.ask(work(), EPOCH + 1800)
+        world.work_states.request(work(), EPOCH + 1800)
         world.work_states.take(work(), EPOCH, EPOCH + 330)
         world.clock.advance(400)
         world.tick()
@@ -233,7 +233,7 @@ class TestOneItemThatCannotBeWritten:
     def test_with_the_kill_switch_too(self):
         world = World(filtering=False)
         world.add_account()
-        world.work_states.ask_unless_waiting = Unwritable(world.work_states.ask_unless_waiting)
+        world.work_states.request_unless_waiting = Unwritable(world.work_states.request_unless_waiting)
         with pytest.raises(RuntimeError, match="cannot be written"):
             world.tick()
         assert len(world.queue.messages) == len(world.regions)  # the one that failed is due, and claimed
@@ -249,7 +249,7 @@ class TestOneItemThatCannotBeWritten:
         assert work(WorkKind.TAGS) in world.queue.works()
 
     def test_a_request_asks_for_the_others(self, world):
-        world.work_states.ask = Unwritable(world.work_states.ask)
+        world.work_states.request = Unwritable(world.work_states.request)
         with pytest.raises(RuntimeError, match="cannot be written"):
             world.sync()
         assert len(world.queue.messages) == 2

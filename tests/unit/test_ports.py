@@ -86,26 +86,26 @@ class TestWorkStates:
         assert states.read([work()]) == {}
 
     def test_an_ask_tells_what_settles_it(self, states):
-        assert [states.ask(work(), AGAIN), states.ask(work(), AGAIN)] == [1, 2]
+        assert [states.request(work(), AGAIN), states.request(work(), AGAIN)] == [1, 2]
 
     def test_an_asked_for_work_comes_due_again_should_its_message_be_lost(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert list(states.due(WorkKind.INVENTORY, AGAIN - 1)) == []
         assert [due.next_due_at for due in states.due(WorkKind.INVENTORY, AGAIN)] == [AGAIN]
 
     def test_a_lease_keeps_others_out_until_it_has_run_out(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert states.take(work(), EPOCH, UNTIL).lease.epoch == 1
         assert states.take(work(), UNTIL, UNTIL + 330) is None
         assert states.take(work(), UNTIL + 1, UNTIL + 330).lease.epoch == 2
 
     def test_leased_work_comes_due_when_its_lease_runs_out(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.take(work(), EPOCH, UNTIL)
         assert [due.next_due_at for due in states.due(WorkKind.INVENTORY, AGAIN)] == [UNTIL]
 
     def test_finished_work_is_done_and_due_at_the_next_time(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
         problem = Problem(subject="s-1", code="NOT_FOUND", message="gone")
         came_of_it = outcome(EPOCH + 900, probe=True, counts={"servers": 3}, problems=[problem], tags_version=7)
@@ -116,16 +116,16 @@ class TestWorkStates:
         assert [due.probe for due in states.due(WorkKind.INVENTORY, EPOCH + 900)] == [True]
 
     def test_finished_work_without_a_next_time_leaves_the_index(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(None), AGAIN)
         assert list(states.due(WorkKind.INVENTORY, AGAIN * 2)) == []
         assert state_of(states).next_due_at is None
 
     def test_what_is_asked_for_during_the_work_is_one_more_run(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
-        states.ask(work(), AGAIN)
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert states.finish(lease, outcome(EPOCH + 900), AGAIN + 5)
         state = state_of(states)
         assert (state.done, state.wanted, state.next_due_at) == (1, 3, AGAIN + 5)
@@ -135,14 +135,14 @@ class TestWorkStates:
         assert states.take(work(), EPOCH + 20, UNTIL) is None
 
     def test_more_wanted_comes_due_even_where_the_outcome_has_no_next_time(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert states.finish(lease, outcome(None), AGAIN + 5)
         assert state_of(states).next_due_at == AGAIN + 5
 
     def test_a_superseded_worker_cannot_finish(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         slow = states.take(work(), EPOCH, UNTIL).lease
         states.take(work(), UNTIL + 1, UNTIL + 330)
         with pytest.raises(LeaseLost):
@@ -150,15 +150,15 @@ class TestWorkStates:
         assert state_of(states).done == 0
 
     def test_a_superseded_worker_cannot_finish_when_more_was_wanted(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         slow = states.take(work(), EPOCH, UNTIL).lease
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.take(work(), UNTIL + 1, UNTIL + 330)
         with pytest.raises(LeaseLost):
             states.finish(slow, outcome(None), AGAIN)
 
     def test_failed_work_is_given_back_with_the_reason(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.fail(states.take(work(), EPOCH, UNTIL).lease, "ValueError: " + "x" * 2000, AGAIN)
         state = state_of(states)
         assert (state.done, state.lease_until, state.next_due_at) == (0, None, AGAIN)
@@ -167,7 +167,7 @@ class TestWorkStates:
         assert states.take(work(), EPOCH + 1, UNTIL).lease.epoch == 2
 
     def test_a_superseded_worker_s_failure_changes_nothing(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         slow = states.take(work(), EPOCH, UNTIL).lease
         states.take(work(), UNTIL + 1, UNTIL + 330)
         states.fail(slow, "too late", AGAIN)
@@ -175,66 +175,66 @@ class TestWorkStates:
         assert (state.last_error, state.lease_until) == (None, UNTIL + 330)
 
     def test_success_forgets_the_error_and_the_intent(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         first = states.take(work(), EPOCH, UNTIL).lease
-        states.intend(first, {"s-1": {"Name": "digest"}})
+        states.record_intent(first, {"s-1": {"Name": "digest"}})
         states.fail(first, "boom", AGAIN)
         taken = states.take(work(), EPOCH + 1, UNTIL)
         assert taken.intent == {"s-1": {"Name": "digest"}}
         states.finish(taken.lease, outcome(None), AGAIN)
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert states.take(work(), EPOCH + 2, UNTIL).intent == {}
         assert state_of(states).last_error is None
 
     def test_the_last_result_is_handed_to_the_next_run(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(None, tags_version=4), AGAIN)
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert states.take(work(), EPOCH + 1, UNTIL).result.tags_version == 4
 
     def test_a_superseded_worker_cannot_note_an_intent(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         slow = states.take(work(), EPOCH, UNTIL).lease
         states.take(work(), UNTIL + 1, UNTIL + 330)
         with pytest.raises(LeaseLost):
-            states.intend(slow, {"s-1": {"Name": "digest"}})
+            states.record_intent(slow, {"s-1": {"Name": "digest"}})
 
     def test_the_epoch_survives_that_the_work_is_asked_for_again(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(None), AGAIN)
-        states.ask(work(), due_again=EPOCH)
+        states.request(work(), due_again=EPOCH)
         state = state_of(states)
         assert (state.epoch, state.wanted, state.done, state.next_due_at) == (1, 2, 1, EPOCH)
 
     def test_one_planner_claims_what_two_see_due(self, states):
-        states.ask(work(), due_again=EPOCH)
+        states.request(work(), due_again=EPOCH)
         due = next(iter(states.due(WorkKind.INVENTORY, EPOCH)))
         assert states.claim(due, EPOCH, AGAIN) == 2
         assert states.claim(due, EPOCH, AGAIN + 1) is None
         assert state_of(states).next_due_at == AGAIN
 
     def test_a_lease_knows_the_tick_that_it_was_claimed_for(self, states):
-        states.ask(work(), due_again=EPOCH)
+        states.request(work(), due_again=EPOCH)
         states.claim(next(iter(states.due(WorkKind.INVENTORY, EPOCH))), EPOCH - 7, AGAIN)
         assert states.take(work(), EPOCH, UNTIL).lease.tick_at == EPOCH - 7
 
     def test_idle_work_is_asked_for_and_waiting_work_is_not(self, states):
-        assert states.ask_unless_waiting(work(), EPOCH, AGAIN) == 1
-        assert states.ask_unless_waiting(work(), AGAIN - 1, AGAIN + 900) is None
+        assert states.request_unless_waiting(work(), EPOCH, AGAIN) == 1
+        assert states.request_unless_waiting(work(), AGAIN - 1, AGAIN + 900) is None
         assert state_of(states).next_due_at == AGAIN
-        assert states.ask_unless_waiting(work(), AGAIN, AGAIN + 900) == 2
+        assert states.request_unless_waiting(work(), AGAIN, AGAIN + 900) == 2
 
     def test_work_under_way_is_waiting_and_finished_work_is_not(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
-        assert states.ask_unless_waiting(work(), EPOCH + 1, AGAIN) is None
+        assert states.request_unless_waiting(work(), EPOCH + 1, AGAIN) is None
         states.finish(lease, outcome(EPOCH + 900), AGAIN)
-        assert states.ask_unless_waiting(work(), EPOCH + 1, AGAIN) == 2
+        assert states.request_unless_waiting(work(), EPOCH + 1, AGAIN) == 2
 
     def test_released_work_is_wanted_still_and_keeps_its_notes(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
-        states.intend(lease, {"s-1": {"Name": "digest"}})
+        states.record_intent(lease, {"s-1": {"Name": "digest"}})
         states.release(lease, AGAIN)
         state = state_of(states)
         assert (state.done, state.wanted, state.lease_until, state.next_due_at) == (0, 1, None, AGAIN)
@@ -244,28 +244,28 @@ class TestWorkStates:
             states.release(lease, AGAIN)
 
     def test_failures_are_counted_until_the_work_is_finished(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         for number in range(3):
             taken = states.take(work(), EPOCH + number, UNTIL)
             assert taken.failures == number
             states.fail(taken.lease, "boom", AGAIN)
         states.finish(states.take(work(), EPOCH + 3, UNTIL).lease, outcome(None), AGAIN)
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert states.take(work(), EPOCH + 4, UNTIL).failures == 0
 
     def test_a_worker_that_died_is_known_to_the_next_and_counted(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert not states.take(work(), EPOCH, UNTIL).died
         second = states.take(work(), UNTIL + 1, UNTIL + 330)
         assert (second.died, second.failures, second.lease.epoch) == (True, 1, 2)
         states.finish(second.lease, outcome(None), AGAIN)
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         third = states.take(work(), UNTIL + 2, UNTIL + 330)
         assert (third.died, third.failures) == (False, 0)
 
     @pytest.mark.parametrize("given_back", ["fail", "release", "put_off"])
     def test_whoever_gives_the_lease_back_has_not_died(self, states, given_back):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
         arguments = {"fail": ("boom", AGAIN), "release": (AGAIN,), "put_off": ("boom", EPOCH)}[given_back]
         getattr(states, given_back)(lease, *arguments)
@@ -273,32 +273,32 @@ class TestWorkStates:
         assert (again.died, again.failures) == (False, 1 if given_back == "fail" else 0)
 
     def test_work_that_is_put_off_is_not_taken_before_its_time(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.put_off(states.take(work(), EPOCH, UNTIL).lease, "its worker died", AGAIN + 900)
         state = state_of(states)
         assert (state.last_error, state.lease_until, state.next_due_at) == ("its worker died", None, AGAIN + 900)
         assert states.take(work(), AGAIN + 899, AGAIN + 1200) is None
-        assert states.ask_unless_waiting(work(), AGAIN, AGAIN + 900) is None
+        assert states.request_unless_waiting(work(), AGAIN, AGAIN + 900) is None
         assert states.take(work(), AGAIN + 900, AGAIN + 1200).lease.epoch == 2
 
     def test_work_that_is_put_off_is_begun_when_it_is_asked_for_or_claimed(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.put_off(states.take(work(), EPOCH, UNTIL).lease, "its worker died", AGAIN + 900)
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         second = states.take(work(), EPOCH + 1, UNTIL).lease
         states.put_off(second, "its worker died", AGAIN + 900)
         states.claim(next(iter(states.due(WorkKind.INVENTORY, AGAIN + 900))), EPOCH, AGAIN)
         assert states.take(work(), EPOCH + 2, UNTIL).lease.epoch == 3
 
     def test_an_error_is_noted_while_the_work_goes_on(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
         states.note_error(lease, "the worker before it died")
         state = state_of(states)
         assert (state.last_error, state.lease_until, state.failures) == ("the worker before it died", UNTIL, 1)
 
     def test_a_superseded_worker_neither_notes_an_error_nor_puts_off(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         slow = states.take(work(), EPOCH, UNTIL).lease
         states.take(work(), UNTIL + 1, UNTIL + 330)
         with pytest.raises(LeaseLost):
@@ -308,22 +308,22 @@ class TestWorkStates:
         assert state_of(states).lease_until == UNTIL + 330
 
     def test_retired_work_is_not_due_until_it_is_asked_for(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(EPOCH), AGAIN)
         assert states.retire(next(iter(states.due(WorkKind.INVENTORY, EPOCH))))
         assert list(states.due(WorkKind.INVENTORY, AGAIN)) == []
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         assert len(list(states.due(WorkKind.INVENTORY, AGAIN))) == 1
 
     def test_work_that_was_asked_for_meanwhile_is_not_retired(self, states):
-        states.ask(work(), due_again=EPOCH)
+        states.request(work(), due_again=EPOCH)
         seen = next(iter(states.due(WorkKind.INVENTORY, EPOCH)))
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         states.retire(seen)
         assert state_of(states).next_due_at == AGAIN
 
     def test_work_that_is_still_wanted_is_not_retired(self, states):
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         seen = next(iter(states.due(WorkKind.INVENTORY, AGAIN)))
         assert not states.retire(seen)
         states.finish(states.take(work(), EPOCH, UNTIL).lease, outcome(AGAIN), AGAIN)
@@ -333,33 +333,33 @@ class TestWorkStates:
 
     def test_due_work_is_told_by_kind(self, states):
         for kind in WorkKind:
-            states.ask(work(kind), due_again=EPOCH)
+            states.request(work(kind), due_again=EPOCH)
         assert [due.work for due in states.due(WorkKind.TAGS, EPOCH)] == [work(WorkKind.TAGS)]
 
     def test_all_due_work_is_found_whatever_its_shard(self, states):
         works = {work(scope=Scope(f"{number:012d}", REGION)) for number in range(30)}
         for each in works:
-            states.ask(each, due_again=EPOCH)
+            states.request(each, due_again=EPOCH)
         assert {due.work for due in states.due(WorkKind.INVENTORY, EPOCH)} == works
 
     def test_retrying_what_was_refused_is_remembered_until_it_is_done(self, states):
         of = work(WorkKind.STAGING)
-        states.ask(of, AGAIN, retry_refused=True)
+        states.request(of, AGAIN, retry_refused=True)
         first = states.take(of, EPOCH, UNTIL).lease
         assert first.retry_refused
         states.finish(first, outcome(None), AGAIN)
-        states.ask(of, AGAIN)
+        states.request(of, AGAIN)
         assert not states.take(of, EPOCH + 1, UNTIL).lease.retry_refused
 
     def test_a_dry_run_is_work_of_its_own(self, states):
-        states.ask(work(WorkKind.TAGS, dry_run=True), AGAIN)
+        states.request(work(WorkKind.TAGS, dry_run=True), AGAIN)
         assert states.take(work(WorkKind.TAGS), EPOCH, UNTIL) is None
         assert states.take(work(WorkKind.TAGS, dry_run=True), EPOCH, UNTIL).lease.work.dry_run
 
     def test_more_than_a_hundred_items_are_read(self, states):
         works = [work(scope=Scope(f"{number:012d}", REGION)) for number in range(130)]
         for each in works:
-            states.ask(each, AGAIN)
+            states.request(each, AGAIN)
         assert set(states.read(works)) == set(works)
 
 
@@ -782,9 +782,9 @@ class TestAdaptersOnly:
         states, writer = container().ports.work_states, container().ports.writer
         works = {work(scope=Scope(f"{number:012d}", REGION)) for number in range(40)}
         for each in works:
-            states.ask(each, due_again=EPOCH)
+            states.request(each, due_again=EPOCH)
         assert {due.work for due in states.due(WorkKind.INVENTORY, EPOCH)} == works
-        states.ask(work(), AGAIN)
+        states.request(work(), AGAIN)
         lease = states.take(work(), EPOCH, UNTIL).lease
         records = [scan_record(account_id=f"{number:012d}") for number in range(10)]
         refused = [refusal(arn_of(f"s-{number}", STAGING)) for number in range(10)]

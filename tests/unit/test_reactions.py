@@ -78,14 +78,14 @@ class TestWork:
     def test_work_that_cannot_be_asked_for_keeps_no_other_from_being_sent(self, world):
         for target in (TARGET, OTHER):
             world.accounts.members[target, STAGING] = None
-        ask = world.work_states.ask
+        ask = world.work_states.request
 
         def asks(work, *arguments):
             if work.scope.account_id == TARGET:
                 raise RuntimeError("TransactionConflictException")
             return ask(work, *arguments)
 
-        world.work_states.ask = asks
+        world.work_states.request = asks
         with pytest.raises(RuntimeError, match="Conflict"):
             react(world, None, scan_record(account_id=STAGING))
         assert set(world.queue.works()) == {

@@ -226,7 +226,7 @@ class TestOutOfTime:
 
     def test_a_scan_whose_list_takes_too_long_goes_on_in_a_new_message(self, world, slow):
         slow(DESCRIBE, LEASE_SECONDS)
-        world.work_states.ask(work(), EPOCH + REDELIVER_AFTER)
+        world.work_states.request(work(), EPOCH + REDELIVER_AFTER)
         before, wanted = world.scans.read(SCOPE), world.work_states.items[work()].wanted
         outcome = world.handle(message())
         assert outcome.unfinished
@@ -250,7 +250,7 @@ class TestOutOfTime:
         world.drs.add(wire_server("s-3", instance="i-3", origin=elsewhere))
         world.ec2.add(*elsewhere, instance("i-3", tags={"Name": "web-3"}))
         slow(LOOK_UP, LEASE_SECONDS - 50)
-        world.work_states.ask(work(), EPOCH + REDELIVER_AFTER)
+        world.work_states.request(work(), EPOCH + REDELIVER_AFTER)
         assert world.handle(message()).unfinished
         assert world.inventory.row("s-1").source_tags == {"Name": "web-1"}  # kept, not emptied
         assert world.inventory.row("s-3").instance_state is None
@@ -281,9 +281,9 @@ class TestOutOfTime:
 
     def test_what_was_wanted_meanwhile_is_not_lost(self, world, slow):
         slow(DESCRIBE, LEASE_SECONDS)
-        world.work_states.ask(work(), EPOCH + REDELIVER_AFTER)
+        world.work_states.request(work(), EPOCH + REDELIVER_AFTER)
         world.handle(message())
-        world.work_states.ask(work(), EPOCH + REDELIVER_AFTER)
+        world.work_states.request(work(), EPOCH + REDELIVER_AFTER)
         world.settle()
         state = world.work_states.read([work()])[work()]
         assert state.done == state.wanted
@@ -296,7 +296,7 @@ class TestBreakingOff:
 
         monkeypatch.setattr(world.inventory_sync, "sync", broken)
         waits = []
-        world.work_states.ask(work(), EPOCH + REDELIVER_AFTER)
+        world.work_states.request(work(), EPOCH + REDELIVER_AFTER)
         for _ in range(8):
             world.queue.messages = [message()]
             world.deliver()

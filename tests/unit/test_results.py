@@ -69,8 +69,8 @@ def test_what_is_noted_before_tags_are_written_fits_an_item(world):
         world.ec2.add(TARGET, REGION, instance(f"i-{number}", tags={f"{n:02}" + "ü" * 126: "1" for n in range(50)}))
     world.scan()
     noted = []
-    real = world.work_states.intend
-    world.work_states.intend = lambda lease, intent: (noted.append(intent), real(lease, intent))
+    real = world.work_states.record_intent
+    world.work_states.record_intent = lambda lease, intent: (noted.append(intent), real(lease, intent))
     world.run_work(WorkKind.TAGS)
     assert len({server for intent in noted for server in intent}) == 50
     assert max(map(json_bytes, noted)) <= 110_000

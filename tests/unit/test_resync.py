@@ -128,10 +128,10 @@ class TestWhatWasLost:
         target = world.accounts.read(TARGET)
         change(world, target, status=AccountStatus.INACTIVE)
         hours(world, 8)
-        ask, world.work_states.ask = world.work_states.ask, fails
+        ask, world.work_states.request = world.work_states.request, fails
         with pytest.raises(RuntimeError):
             change(world, target)
-        world.work_states.ask = ask
+        world.work_states.request = ask
         checked = world.scans.read(SCOPE).last_checked
         hours(world, 7)
         assert world.scans.read(SCOPE).last_checked > checked

@@ -31,7 +31,7 @@ def registered(deployed):
 def store(scope, servers):
     """Record a complete scan of `scope` that found `servers`."""
     work = WorkId(WorkKind.INVENTORY, scope)
-    container().ports.work_states.ask(work, 0)
+    container().ports.work_states.request(work, 0)
     taken = container().ports.work_states.take(work, factories.EPOCH, factories.EPOCH + 60)
     record = factories.scan_record(scope.region, scope.account_id, server_count=len(servers), epoch=taken.lease.epoch)
     telemetry = ScopeTelemetry(scope, taken.lease.epoch, "2026-03-01T12:00:00.000Z", servers)

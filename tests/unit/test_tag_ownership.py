@@ -125,7 +125,7 @@ def test_a_note_of_an_earlier_version_is_understood(world):
     """Its worker died after writing: the note names keys, without values."""
     add(world, "s-1", {"Name": "web"}, tags={"old": "1", "Name": "web"})
     world.scan()
-    world.work_states.ask(work(WorkKind.TAGS), 0)
+    world.work_states.request(work(WorkKind.TAGS), 0)
     world.work_states.items[work(WorkKind.TAGS)].intent = {"s-1": ["old", "gone"]}
     scan_and_sync(world)
     assert tags_of(world) == {"Name": "web"}

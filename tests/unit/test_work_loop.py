@@ -117,7 +117,7 @@ class TestDeaths:
         assert world.calls.made[LIST, *SCOPE] == made + 1
 
     def test_work_that_is_given_up_is_put_off_and_wanted(self, world):
-        world.work_states.ask(WORK, EPOCH)
+        world.work_states.request(WORK, EPOCH)
         assert world.loop.give_up(message(), "received 6 times")
         item = world.work_states.items[WORK]
         assert (item.lease_until, item.last_error) == (None, "received 6 times")
@@ -166,7 +166,7 @@ class TestUnexpectedExceptions:
         account = world.accounts.read(TARGET)
         world.accounts.replace(account.model_copy(update={"status": AccountStatus.INACTIVE}))
         before = world.scans.read(SCOPE)
-        world.work_states.ask(WORK, EPOCH)
+        world.work_states.request(WORK, EPOCH)
         lease = world.work_states.take(WORK, int(world.clock()), int(world.clock()) + LEASE_SECONDS).lease
         world.scan_failures.record(lease, "broke off", EPOCH)
         assert world.scans.read(SCOPE) == before
@@ -176,7 +176,7 @@ class TestUnexpectedExceptions:
             raise RuntimeError("boom")
 
         before = world.scans.read(SCOPE)
-        world.work_states.ask(work(WorkKind.TAGS), EPOCH)
+        world.work_states.request(work(WorkKind.TAGS), EPOCH)
         with pytest.raises(RuntimeError, match="boom"):
             world.loop.handle(message(WorkKind.TAGS), FakeWorker(fails), LEASE_SECONDS)
         assert world.scans.read(SCOPE) == before
@@ -189,7 +189,7 @@ class TestRows:
         """Work off what the worker sends itself, and return how many messages it took."""
         of = WorkId(kind, SCOPE)
         world.queue.messages.clear()
-        world.work_states.ask(of, world.clock() + REDELIVER_AFTER)
+        world.work_states.request(of, world.clock() + REDELIVER_AFTER)
         waiting, handled = [message(kind)], 0
         while waiting and handled < most:
             world.loop.handle(waiting.pop(), FakeWorker(lambda _: ended(world, of)), LEASE_SECONDS)
@@ -202,7 +202,7 @@ class TestRows:
     def test_end_and_leave_the_rest_to_its_due_time(self, world, kind, how):
         def ended(world, of):
             if how == "more wanted":
-                world.work_states.ask(of, world.clock() + REDELIVER_AFTER)
+                world.work_states.request(of, world.clock() + REDELIVER_AFTER)
                 return ENDED
             return ENDED._replace(**{how: True})
 

@@ -43,7 +43,7 @@ class ScanFailures:
     def _record(self, lease: Lease, message: str, next_try_at: int) -> None:
         scope, now = lease.work.scope, datetime.fromtimestamp(self._clock(), UTC)
         account = self._accounts.read(scope.account_id)
-        if account is None or not account.takes_part:
+        if account is None or not account.is_active:
             return
         before = self._scans.read(scope) or ScanRecord(
             region=scope.region, account_id=scope.account_id, state=ScopeState.ERROR, last_checked=now

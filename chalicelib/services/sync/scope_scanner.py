@@ -49,7 +49,7 @@ class ScopeScanner:
         """
         scope = work.scope
         if record is not None and record.failing:
-            self._drs.look(account, scope.region)
+            self._drs.probe(account, scope.region)
         result = ScanResult(scope, self._previous_state(work))
         partition = self._aws_partition(account.partition)
         with InstanceLookup(lambda origin, ids: self._instances(work, account, origin, ids)) as lookup:

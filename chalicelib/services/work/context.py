@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from ...domain import circuit
 from ...domain.accounts import Account
-from ...domain.leases import Lease, Taken
+from ...domain.leases import Lease, LeasedWork
 from ...domain.results import WorkResult
 from ...domain.scopes import Scope
 from ...domain.work import Cadence, WorkMessage
@@ -38,7 +38,7 @@ class WorkContext:
 
     def __init__(
         self,
-        leased: Taken,
+        leased: LeasedWork,
         message: WorkMessage,
         accounts: Accounts,
         work_states: WorkStates,
@@ -97,7 +97,7 @@ class WorkContext:
             Skip: where it is not registered, inactive or being removed.
         """
         account = self.account()
-        if account is None or not account.takes_part:
+        if account is None or not account.is_active:
             raise Skip("the account is not active")
         return account
 
@@ -116,7 +116,7 @@ class WorkContext:
         Raises:
             LeaseLost: where a newer epoch has begun.
         """
-        self._work_states.intend(self.lease, intent)
+        self._work_states.record_intent(self.lease, intent)
 
     def change_calls(
         self, call: Callable[[Thing], ServiceError | None], at_once: int, *, half_open: bool = False

@@ -164,7 +164,7 @@ class Planner:
     def _ask_what_is_idle(self, kind: WorkKind) -> tuple[dict[WorkId, int], list[Exception]]:
         """Ask for the work of every scope, but for what waits already: ticks do not pile up while workers are busy."""
         now, again = int(self._clock()), self._requests.due_again()
-        return self._each(lambda work: self._work_states.ask_unless_waiting(work, now, again), self._every(kind))
+        return self._each(lambda work: self._work_states.request_unless_waiting(work, now, again), self._every(kind))
 
     @staticmethod
     def _each(ask: Callable[[In], int | None], works: Iterable[In]) -> tuple[dict[In, int], list[Exception]]:
@@ -176,7 +176,7 @@ class Planner:
         again = self._requests.due_again()
         wanted = [WorkId(work.kind, work.scope, request.dry_run) for work in works]
         refused = request.retry_refused and KINDS[request.kind].retries_refused
-        asked = attempt_each(lambda work: self._work_states.ask(work, again, retry_refused=refused), wanted)
+        asked = attempt_each(lambda work: self._work_states.request(work, again, retry_refused=refused), wanted)
         return Plan(mode, asked.results, failures=asked.failures)
 
     def _named(self, request: SyncRequest) -> list[WorkId]:
@@ -201,7 +201,7 @@ class Planner:
 
     def _every(self, kind: WorkKind) -> list[WorkId]:
         """Return the work of every scope of every account: accounts x regions, for fallback and kill switch only."""
-        accounts = [account for account in self._accounts.read_all() if account.takes_part and account.has_drs]
+        accounts = [account for account in self._accounts.read_all() if account.is_active and account.has_drs]
         if KINDS[kind].targets_only:
             targets = {target for account in accounts for target in self._accounts.targets_of(account.account_id)}
             accounts = [account for account in accounts if account.account_id in targets]

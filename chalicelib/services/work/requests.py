@@ -38,7 +38,7 @@ class WorkRequests:
             Exception: what met the first item that could not be written; the others were requested.
         """
         again = self.due_again()
-        requested = attempt_each(lambda work: self._work_states.ask(work, again), work_ids)
+        requested = attempt_each(lambda work: self._work_states.request(work, again), work_ids)
         self._queue.send(WorkMessage.about(work, status_version) for work in requested.results)
         requested.raise_first()
         return requested.results

@@ -132,9 +132,9 @@ class Resync:
             for work in sorted(expected.difference(lost))
             if is_behind(states[work], scans.get(work.scope.account_id), removing=_is_removal(work, registry))
         ]
-        asked = attempt_each(lambda work: self._work_states.ask(work, due), lost)
+        asked = attempt_each(lambda work: self._work_states.request(work, due), lost)
         now = int(self._clock())
-        missed = attempt_each(lambda work: self._work_states.ask_unless_waiting(work, now, due), behind)
+        missed = attempt_each(lambda work: self._work_states.request_unless_waiting(work, now, due), behind)
         orphans = [scan for scan in scans.values() if scan.account_id not in registry.accounts]
         found = [work for work, wanted in missed.results.items() if wanted is not None]
         restored = Restored(region, repaired, list(asked.results), found, orphans)

@@ -4,7 +4,7 @@ from typing import NamedTuple, Protocol
 
 from ...domain import circuit
 from ...domain.kinds import KINDS
-from ...domain.leases import Lease, Outcome, Taken, due_again, failures_after
+from ...domain.leases import Lease, LeasedWork, Outcome, due_again, failures_after
 from ...domain.results import WorkResult
 from ...domain.work import Cadence, WorkMessage
 from ...errors import LeaseLost
@@ -123,7 +123,7 @@ class WorkRunner:
             return False
         return True
 
-    def _outcome(self, worker: Worker, leased: Taken, message: WorkMessage) -> Outcome:
+    def _outcome(self, worker: Worker, leased: LeasedWork, message: WorkMessage) -> Outcome:
         """Return what became of the work, and when it is due again."""
         ports, snapshot = self._ports, self._ports.calls.snapshot()
         work = WorkContext(leased, message, ports.accounts, ports.work_states, ports.writer, ports.clock, self._cadence)
@@ -173,7 +173,7 @@ class WorkRunner:
         wait = wait_asked_for(report.errors)
         return Due(due_again(result.failures, work.lease, work.seconds, self._cadence, longest, wait))
 
-    def _may_begin(self, taken: Taken, message: WorkMessage, alone: bool) -> bool:
+    def _may_begin(self, taken: LeasedWork, message: WorkMessage, alone: bool) -> bool:
         """Return whether the work is to be done now: not where its workers keep dying, or it endangers others."""
         lease = taken.lease
         if taken.died:
@@ -205,7 +205,7 @@ class WorkRunner:
         if not outcome.unfinished:
             more = self._work_states.finish(lease, outcome, again)
             if outcome.goes_on and not more:
-                self._work_states.ask(lease.work, again)
+                self._work_states.request(lease.work, again)
             more = more or outcome.goes_on
         else:
             self._work_states.release(lease, again)
@@ -240,7 +240,7 @@ class WorkRunner:
         milliseconds(f"{message.kind.capitalize()}Duration", seconds * 1000)
 
 
-def _joined(result: WorkResult, report: Report, leased: Taken, message: WorkMessage) -> WorkResult:
+def _joined(result: WorkResult, report: Report, leased: LeasedWork, message: WorkMessage) -> WorkResult:
     """Return the result with what the invocation before found, where this one goes on with what that put off."""
     before = leased.result
     if not report.summed or not message.continued or before is None or before.epoch != result.epoch - 1:
