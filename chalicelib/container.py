@@ -36,11 +36,12 @@ from .services.sync.scope_removal import ScopeRemoval
 from .services.sync.scope_scanner import ScopeScanner
 from .services.sync.staging import Limits, StagingSync
 from .services.sync.tags import TagSync
+from .services.work.context import WorkPorts
 from .services.work.planner import Planner, PlannerPorts
 from .services.work.repeated_requests import RepeatedRequests
 from .services.work.requests import WorkRequests
 from .services.work.resync import Resync, ResyncPorts
-from .services.work.runner import Worker, WorkPorts, WorkRunner
+from .services.work.runner import Worker, WorkRunner
 from .services.work.runs import RunReader
 from .settings import Settings, read_settings
 
@@ -127,8 +128,7 @@ class Container:
         limit = timedelta(seconds=self.settings.cadence.inventory + self.settings.freshness_grace_seconds)
         return InventoryQuery(
             self.region_filter,
-            ports.accounts,
-            ports.scans,
+            self.fleet,
             ports.inventory,
             self.refresher,
             ports.drs_regions,
@@ -200,8 +200,7 @@ class Container:
         """What looks into customer accounts for the API."""
         ports = self.ports
         return AccountProbe(
-            ports.accounts,
-            ports.scans,
+            self.fleet,
             ports.inventory,
             ports.probe,
             ports.drs_regions,
@@ -242,8 +241,8 @@ class Container:
         ports = self.ports
         return Capacity(
             self.region_filter,
+            self.fleet,
             ports.accounts,
-            ports.scans,
             ports.telemetries,
             ports.drs_regions,
             self.settings.max_source_servers_per_scope,

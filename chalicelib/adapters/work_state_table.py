@@ -10,16 +10,14 @@ from botocore.exceptions import ClientError
 
 from ..domain.leases import DueWork, Lease, LeasedWork, Outcome, WorkState
 from ..domain.results import WorkResult
-from ..domain.scopes import stable_fraction
 from ..domain.texts import message_text
 from ..domain.work import WorkId, WorkKind
 from ..errors import LeaseLost
-from ..observability import count, logger
 from . import dynamodb
 from .stored_records import stored
+from .work_items import SHARDS, identity, parsed, state_of
 
 DUE_INDEX = "DueIndex"
-SHARDS = 4  # per kind: spreads the writes of a tick over partitions of the index
 
 
 class WorkStateTable:
@@ -39,7 +37,7 @@ class WorkStateTable:
             work,
             f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one{refused}"
             " REMOVE putOffUntil",
-            {**_identity(work), ":due": due_again, ":zero": 0, ":one": 1},
+            {**identity(work), ":due": due_again, ":zero": 0, ":one": 1},
             names=_NAMES,
         )
         return int(attributes["wanted"])
@@ -50,7 +48,7 @@ class WorkStateTable:
             "attribute_not_exists(wanted) OR done = wanted OR attribute_not_exists(nextDueAt) OR nextDueAt <= :now",
             work,
             f"SET {_IDENTITY}, nextDueAt = :due, wanted = if_not_exists(wanted, :zero) + :one REMOVE putOffUntil",
-            {**_identity(work), ":due": due_again, ":zero": 0, ":one": 1, ":now": now},
+            {**identity(work), ":due": due_again, ":zero": 0, ":one": 1, ":now": now},
             names=_NAMES,
         )
         return int(attributes["wanted"]) if attributes else None
@@ -190,13 +188,13 @@ class WorkStateTable:
                 values={":shard": f"{kind}#{shard}", ":until": until},
             )
             for item in items:
-                if (work := _parsed(item["workId"])) is not None:
+                if (work := parsed(item["workId"])) is not None:
                     yield DueWork(work, item["nextDueAt"], item.get("probe", False))
 
     def read(self, works: Iterable[WorkId]) -> dict[WorkId, WorkState]:
         """Return what is known of `works`, read consistently; those never asked for are absent."""
         items = dynamodb.batch_get(self._table, [{"workId": work.key} for work in works])
-        return {state.work: state for state in map(_state, items)}
+        return {state.work: state for state in map(state_of, items)}
 
     def epoch_check(self, lease: Lease) -> dict[str, Any]:
         """Return the condition check that fences a transaction by the lease's epoch."""
@@ -274,36 +272,3 @@ class _MoreWanted(Exception):
 
 _IDENTITY = "kind = :kind, accountId = :account, #region = :region, dueShard = :shard"
 _NAMES = {"#region": "region"}
-
-
-def _identity(work: WorkId) -> dict[str, Any]:
-    return {
-        ":kind": work.kind.value,
-        ":account": work.scope.account_id,
-        ":region": work.scope.region,
-        ":shard": f"{work.kind}#{int(stable_fraction(work.key) * SHARDS)}",
-    }
-
-
-def _parsed(key: str) -> WorkId | None:
-    try:
-        return WorkId.parse(key)
-    except ValueError as error:
-        logger.error("a work item's key names no work", workId=key, reason=str(error))
-        count("UnreadableWorkItems")
-        return None
-
-
-def _state(item: dict[str, Any]) -> WorkState:
-    result = item.get("result")
-    return WorkState(
-        work=WorkId.parse(item["workId"]),
-        wanted=item.get("wanted", 0),
-        done=item.get("done", 0),
-        epoch=item.get("epoch", 0),
-        lease_until=item.get("leaseUntil"),
-        next_due_at=item.get("nextDueAt"),
-        result=stored(WorkResult, result) if result else None,
-        last_error=item.get("lastError"),
-        failures=item.get("failures", 0),
-    )

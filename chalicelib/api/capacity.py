@@ -3,7 +3,7 @@
 from ..container import container
 from ..domain.capacity import ScopeCapacity
 from ..domain.records import Record
-from .accounts import AccountRequest
+from .account_bodies import AccountRequest
 from .fields import Region
 from .operation import Operation, Request, routes
 

@@ -9,9 +9,9 @@ from ..domain.checks import TRUST_CHECK, Check, Discovered, Discovery, StagingCo
 from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.servers import FAILBACK
-from ..errors import AccessDenied, InvalidRequest, NotFound, NotOptedIn, ServiceError, Uninitialized
-from .memberships import checked_memberships
-from .ports import Accounts, DrsRegions, Inventory, Probe, Scans
+from ..errors import AccessDenied, InvalidRequest, NotOptedIn, ServiceError, Uninitialized
+from .fleet import Fleet
+from .ports import DrsRegions, Inventory, Probe
 
 REGIONS_AT_ONCE = 12
 DEFAULT_EBS_KEY = "DEFAULT"  # botocore model, ReplicationConfigurationEbsEncryption
@@ -22,8 +22,7 @@ class AccountProbe:
 
     def __init__(
         self,
-        accounts: Accounts,
-        scans: Scans,
+        fleet: Fleet,
         inventory: Inventory,
         probe: Probe,
         drs_regions: DrsRegions,
@@ -31,8 +30,7 @@ class AccountProbe:
         hub_account_id: str,
         servers_per_scope: int,
     ) -> None:
-        self._accounts = accounts
-        self._scans = scans
+        self._fleet = fleet
         self._inventory = inventory
         self._probe = probe
         self._drs_regions = drs_regions
@@ -45,7 +43,7 @@ class AccountProbe:
         Raises:
             NotFound: where it is not registered.
         """
-        account = self._account(account_id)
+        account = self._fleet.account_or_raise(account_id)
         needed = [Access.READER, Access.WRITER] if account.has_drs else [Access.READER]
         roles = [self._role(account, access) for access in needed]
         doors = [access for access, role in zip(needed, roles, strict=True) if role.ok and account.role_arn(access)]
@@ -63,7 +61,7 @@ class AccountProbe:
         """
         target = self._with_drs(target_id)
         scopes = [Scope(target_id, region) for region in self._drs_regions(target.partition)]
-        active = [scan for scan in self._scans.of_scopes(scopes) if scan.active]
+        active = [scan for scan in self._fleet.scans(scopes) if scan.active]
         found: dict[str, dict[str, int]] = {}
         for scan in active:
             for row in self._inventory.of_scope(scan.scope) if scan.extended_count else ():
@@ -81,7 +79,7 @@ class AccountProbe:
                     continue
                 for staging_account_id in answer:
                     found.setdefault(staging_account_id, {}).setdefault(region, 0)
-        valid = checked_memberships(self._accounts, target).valid
+        valid = self._fleet.memberships(target).valid
         registered = {membership.staging_account_id for membership in valid}
         found.pop(target_id, None)
         return Discovery(
@@ -105,11 +103,11 @@ class AccountProbe:
             InvalidRequest: where the two belong to different tenants or partitions, or one is without DRS. Neither is
                 entered.
         """
-        target, staging = self._account(target_id), self._account(staging_account_id)
+        target, staging = self._fleet.account_or_raise(target_id), self._fleet.account_or_raise(staging_account_id)
         if fault := membership_fault(target, staging):
             raise InvalidRequest(f"stagingAccountId: {fault}")
         regions = self._drs_regions(staging.partition)
-        active = [scan for scan in self._scans.of_scopes(Scope(staging_account_id, r) for r in regions) if scan.active]
+        active = [scan for scan in self._fleet.scans(Scope(staging_account_id, r) for r in regions) if scan.active]
         checks = [self._role(staging, Access.READER), self._role(target, Access.WRITER)]
         checks.append(self._trusted_accounts(target, staging))
         checks += self._each(lambda scan: self._trust(target, scan), active)
@@ -177,7 +175,7 @@ class AccountProbe:
 
     def _trusted_accounts(self, target: Account, staging: Account) -> Check:
         """Check how many accounts the staging account's DRS has to trust, by the registry."""
-        others = set(self._accounts.targets_of(staging.account_id)) - {target.account_id}
+        others = set(self._fleet.targets_of(staging.account_id)) - {target.account_id}
         found = f"{len(others) + 1} targets with this one; DRS lets an account trust {MOST_TARGETS}"
         advice = f"Stage further servers in another account than {staging.account_id}"
         fits = len(others) < MOST_TARGETS
@@ -217,7 +215,7 @@ class AccountProbe:
         return Check(name="ebsKey", subject=subject, ok=True, message="no server uses the default EBS key")
 
     def _counts(self, target: Account, scan: ScanRecord) -> StagingCounts:
-        held = self._scans.read(Scope(target.account_id, scan.region))
+        held = self._fleet.scan(Scope(target.account_id, scan.region))
         known = held is not None and held.last_success is not None
         target_servers = held.server_count if held and known else None
         resulting = None if held is None or not known else held.server_count + self._waiting(scan.scope, held.scope)
@@ -251,13 +249,7 @@ class AccountProbe:
             return list(pool.map(check, scans))
 
     def _with_drs(self, account_id: str) -> Account:
-        account = self._account(account_id)
+        account = self._fleet.account_or_raise(account_id)
         if not account.has_drs:
             raise InvalidRequest(f"accountId: {account_id} is a source account: its DRS is not used")
-        return account
-
-    def _account(self, account_id: str) -> Account:
-        account = self._accounts.read(account_id)
-        if account is None:
-            raise NotFound(f"account {account_id} is not registered")
         return account

@@ -5,10 +5,10 @@ from typing import NamedTuple
 from ..domain.capacity import Band, ScopeCapacity, scope_capacity
 from ..domain.regions import ScanRecord, ScopeState
 from ..domain.scopes import Scope
-from ..errors import NotFound
 from .active_region_filter import ActiveRegionFilter
+from .fleet import Fleet
 from .memberships import checked_memberships
-from .ports import Accounts, DrsRegions, Scans, Telemetries
+from .ports import Accounts, DrsRegions, Telemetries
 
 WORST_FIRST = [Band.CRITICAL, Band.WARNING, Band.INFO, Band.UNKNOWN, Band.OK]
 
@@ -44,15 +44,15 @@ class Capacity:
     def __init__(
         self,
         region_filter: ActiveRegionFilter,
+        fleet: Fleet,
         accounts: Accounts,
-        scans: Scans,
         telemetries: Telemetries,
         drs_regions: DrsRegions,
         servers_per_scope: int,
     ) -> None:
         self._filter = region_filter
         self._accounts = accounts
-        self._scans = scans
+        self._fleet = fleet
         self._telemetries = telemetries
         self._drs_regions = drs_regions
         self._servers_per_scope = servers_per_scope
@@ -63,9 +63,7 @@ class Capacity:
         Raises:
             NotFound: where it is not registered.
         """
-        account = self._accounts.read(account_id)
-        if account is None:
-            raise NotFound(f"account {account_id} is not registered")
+        account = self._fleet.account_or_raise(account_id)
         regions = self._drs_regions(account.partition) if account.has_drs else []
         own = self._scopes([Scope(account_id, region) for region in regions])
         members = [one.staging_account_id for one in checked_memberships(self._accounts, account).valid]
@@ -75,7 +73,7 @@ class Capacity:
 
     def of_region(self, region: str) -> list[ScopeCapacity]:
         """Return the capacity of every scope in `region` that holds servers or is not known, the fullest first."""
-        scans = [scan for scan in self._scans.of_region(region) if _to_be_told(scan)]
+        scans = [scan for scan in self._fleet.scans_of_region(region) if _to_be_told(scan)]
         return _sorted([scope_capacity(scan.scope, scan) for scan in scans])
 
     def regions(self) -> list[str]:
@@ -84,15 +82,15 @@ class Capacity:
         return sorted(name for name, one in statuses.items() if one.active or one.status in FAILING)
 
     def _scopes(self, scopes: list[Scope]) -> list[ScopeCapacity]:
-        known = {scan.scope: scan for scan in self._scans.of_scopes(scopes)}
+        known = {scan.scope: scan for scan in self._fleet.scans(scopes)}
         told = [scope for scope in scopes if _to_be_told(known.get(scope))]
         return _sorted([scope_capacity(scope, known.get(scope)) for scope in told])
 
     def _need(self, target: Scope, members: list[str]) -> ExtensionNeed:
-        scan = self._scans.read(target)
+        scan = self._fleet.scan(target)
         held = scan.server_count if scan and scan.last_success else None
         lists = [self._telemetries.read(Scope(member, target.region)) for member in members]
-        scans = self._scans.of_scopes(Scope(member, target.region) for member in members)
+        scans = self._fleet.scans(Scope(member, target.region) for member in members)
         known = all(scan.last_success for scan in scans) and len(scans) == len(members)
         mine = self._telemetries.read(target)
         extended = {entry.extends for entry in mine.servers.values()} if mine else set()

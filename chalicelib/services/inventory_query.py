@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from ..domain.accounts import Account
 from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.servers import InventoryIndex, Partition, Position, ServerRow
@@ -16,8 +15,9 @@ from ..domain.work import is_fresh
 from ..errors import InvalidRequest, NotFound
 from ..observability import logger
 from .active_region_filter import ActiveRegionFilter
+from .fleet import Fleet
 from .page_tokens import Cursor, cursor_of, token_of
-from .ports import Accounts, Clock, DrsRegions, Inventory, Scans
+from .ports import Clock, DrsRegions, Inventory
 from .refresh import Refresher
 
 MOST_PER_PAGE = 200
@@ -82,8 +82,7 @@ class InventoryQuery:
     def __init__(
         self,
         region_filter: ActiveRegionFilter,
-        accounts: Accounts,
-        scans: Scans,
+        fleet: Fleet,
         inventory: Inventory,
         refresher: Refresher,
         drs_regions: DrsRegions,
@@ -91,8 +90,7 @@ class InventoryQuery:
         freshness_limit: timedelta,
     ) -> None:
         self._filter = region_filter
-        self._accounts = accounts
-        self._scans = scans
+        self._fleet = fleet
         self._inventory = inventory
         self._refresher = refresher
         self._drs_regions = drs_regions
@@ -135,7 +133,7 @@ class InventoryQuery:
 
     def scan_of(self, row: ServerRow) -> ScanRecord | None:
         """Return the scan record of the scope that a server is listed in."""
-        return self._scans.read(Scope(row.account_id, row.replication_region))
+        return self._fleet.scan(Scope(row.account_id, row.replication_region))
 
     def is_fresh(self, scans: list[ScanRecord], limit: timedelta | None = None) -> bool:
         """Return whether every one of `scans` succeeded within `limit`: by default an interval and a grace."""
@@ -145,7 +143,7 @@ class InventoryQuery:
     def active_scans(self, regions: list[str] | None = None) -> list[ScanRecord]:
         """Return the scan records of the active scopes in `regions`, by default in every active region."""
         chosen = self._filter.active_regions() if regions is None else regions
-        return [scan for region in chosen for scan in self._scans.of_region(region) if scan.active]
+        return self._fleet.active_scans(chosen)
 
     def _read(self, query: Query, limit: int, cursor: Cursor | None) -> Servers:
         """Read partition after partition until the page is full or enough rows were examined."""
@@ -192,19 +190,13 @@ class InventoryQuery:
         if query.account_id is None:
             regions = [query.region] if query.region else None
             return sorted(self.active_scans(regions), key=_place)
-        account = self._account(query.account_id)
+        account = self._fleet.account_or_raise(query.account_id)
         regions = [query.region] if query.region else self._drs_regions(account.partition)
-        records = self._scans.of_scopes(Scope(query.account_id, region) for region in regions)
+        records = self._fleet.scans(Scope(query.account_id, region) for region in regions)
         return sorted((scan for scan in records if scan.active), key=_place)
 
     def _scans_of(self, rows: list[ServerRow]) -> list[ScanRecord]:
-        return self._scans.of_scopes(sorted({Scope(row.account_id, row.replication_region) for row in rows}))
-
-    def _account(self, account_id: str) -> Account:
-        account = self._accounts.read(account_id)
-        if account is None:
-            raise NotFound(f"account {account_id} is not registered")
-        return account
+        return self._fleet.scans(sorted({Scope(row.account_id, row.replication_region) for row in rows}))
 
 
 def _bytes(row: ServerRow) -> int:

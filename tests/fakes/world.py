@@ -13,7 +13,7 @@ from chalicelib.domain.results import Run
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage
 from chalicelib.services.sync.scan_failures import ScanFailures
-from chalicelib.services.work.context import WorkContext
+from chalicelib.services.work.context import WorkContext, WorkPorts
 from chalicelib.services.work.planner import SyncRequest
 from chalicelib.services.work.report import Report
 
@@ -101,9 +101,8 @@ class World:
 
     def context(self, taken: LeasedWork, message: WorkMessage) -> WorkContext:
         """Return what a worker is given."""
-        return WorkContext(
-            taken, message, self.accounts, self.work_states, self.writer, self.clock, self.container.settings.cadence
-        )
+        ports = WorkPorts(self.accounts, self.work_states, self.queue, self.writer, self.calls, self.clock)
+        return WorkContext(taken, message, ports, self.container.settings.cadence)
 
     def __getattr__(self, name: str) -> Any:
         """Return a service of the container, by its name there or by the short one."""

@@ -6,7 +6,7 @@ import pytest
 from chalice.test import Client
 
 import app as the_app
-from chalicelib.api.accounts import RegisterAccount
+from chalicelib.api.account_bodies import RegisterAccount
 from chalicelib.api.answers import STATUS, error_body
 from chalicelib.api.operation import parsed
 from chalicelib.api.table import OPERATIONS

@@ -24,24 +24,18 @@ from ...domain.tag_plan import ServerTags, plan_tags, written_of
 from ...domain.texts import fitting, json_bytes
 from ...domain.writes import Unwritten, UpdateServer, Write
 from ...errors import (
-    AccessDenied,
-    NotOptedIn,
-    OutOfTime,
-    Refused,
-    ResourceNotFound,
     RowChanged,
     ServiceError,
-    Throttled,
 )
 from ..ports import DrsChanges, Inventory, Scans, Telemetries
 from ..work.answers import not_tried
 from ..work.context import WorkContext
 from ..work.report import Report, Skip
+from .tag_calls import TagCalls
 
 SERVERS_AT_ONCE = 50  # one write-ahead note for so many
 INTENT_BYTES = 100_000  # of that note: keys of 50 servers take up to 1.3 MB, and an item holds 400 KB
 CALLS_AT_ONCE = 8
-WITHOUT_EFFECT = (AccessDenied, Throttled, NotOptedIn, OutOfTime, Refused, ResourceNotFound)  # the call did nothing
 
 Notes = dict[str, dict[str, str]]
 """What is about to be written, or may have been: digests of tags' values, by server and key."""
@@ -136,7 +130,7 @@ class TagSync:
             scan: the scan record that the plans were made by.
             kept: of the note of a run that died, what could not be written into rows.
         """
-        change = _Change(self._drs, account, work.scope.region)
+        change = TagCalls(self._drs, account, work.scope.region)
         calls = work.change_calls(change, CALLS_AT_ONCE, half_open=True)
         left = rotated(plans, work.epoch if work.previous and work.previous.tags_version is None else 0)
         failures: list[tuple[ServerRow, ServiceError]] = []
@@ -161,7 +155,7 @@ class TagSync:
     def _record(
         work: WorkContext,
         plans: list[ServerTags],
-        change: "_Change",
+        change: TagCalls,
         errors: list[ServiceError | None],
         scan: ScanRecord,
     ) -> Recorded:
@@ -187,47 +181,6 @@ class TagSync:
         ended = zip(plans, errors, strict=True)
         failed = [error or _not_stored(missing.get(plan.row.source_server_id)) for plan, error in ended]
         return Recorded(failed, unwritten)
-
-
-class _Change:
-    """Changes the tags of one server in DRS, and remembers what became of each of the two calls."""
-
-    def __init__(self, drs: DrsChanges, account: Account, region: str) -> None:
-        self._drs = drs
-        self._account = account
-        self._region = region
-        self._effects: dict[str, tuple[Effect, Effect]] = {}
-
-    def __call__(self, plan: ServerTags) -> ServiceError | None:
-        """Return why the change could not be made, or None. Removes first: 50 tags are the limit at every moment."""
-        arn, change = plan.row.arn, plan.change
-        untagged = tagged = Effect.NONE
-        try:
-            try:
-                if change.remove:
-                    self._drs.untag(self._account, self._region, arn, change.remove)
-                untagged = Effect.DONE
-            except ServiceError as error:
-                untagged = _effect_of(error)
-                return error
-            try:
-                if change.put:
-                    self._drs.tag(self._account, self._region, arn, change.put)
-                tagged = Effect.DONE
-            except ServiceError as error:
-                tagged = _effect_of(error)
-                return error
-            return None
-        finally:
-            self._effects[arn] = (untagged, tagged)
-
-    def effects(self, plan: ServerTags) -> tuple[Effect, Effect]:
-        """Return what became of removing and of setting tags; of what was not tried: nothing."""
-        return self._effects.get(plan.row.arn, (Effect.NONE, Effect.NONE))
-
-
-def _effect_of(error: ServiceError) -> Effect:
-    return Effect.NONE if isinstance(error, WITHOUT_EFFECT) else Effect.UNCLEAR
 
 
 def _in_place(work: WorkContext, scan: ScanRecord) -> bool:

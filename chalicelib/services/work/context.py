@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from ...domain import circuit
 from ...domain.accounts import Account
@@ -11,9 +12,20 @@ from ...domain.scopes import Scope
 from ...domain.work import Cadence, WorkMessage
 from ...domain.writes import Unwritten, Write
 from ...errors import ServiceError
-from ..ports import Accounts, Clock, WorkStates, Writer
+from ..ports import Accounts, CallCount, Clock, Queue, WorkStates, Writer
 from .change_calls import MOST_WITHOUT_ANSWER, ChangeCalls, Thing
 from .report import Skip
+
+
+class WorkPorts(NamedTuple):
+    """What the engine needs of the outside world."""
+
+    accounts: Accounts
+    work_states: WorkStates
+    queue: Queue
+    writer: Writer
+    calls: CallCount
+    clock: Clock
 
 
 class WorkContext:
@@ -22,10 +34,7 @@ class WorkContext:
     Args:
         leased: the lease, with what the work's last run left behind.
         message: the message that woke the worker.
-        accounts: the registry.
-        work_states: the work items.
-        writer: writes under the lease's epoch.
-        clock: the time.
+        ports: the engine's ports.
         cadence: how often work comes due.
 
     Attributes:
@@ -40,10 +49,7 @@ class WorkContext:
         self,
         leased: LeasedWork,
         message: WorkMessage,
-        accounts: Accounts,
-        work_states: WorkStates,
-        writer: Writer,
-        clock: Clock,
+        ports: WorkPorts,
         cadence: Cadence,
     ) -> None:
         self.lease: Lease = leased.lease
@@ -51,10 +57,10 @@ class WorkContext:
         self.previous: WorkResult | None = leased.result
         self.intent = leased.intent
         self.cadence = cadence
-        self._accounts = accounts
-        self._work_states = work_states
-        self._writer = writer
-        self._clock = clock
+        self._accounts = ports.accounts
+        self._work_states = ports.work_states
+        self._writer = ports.writer
+        self._clock = ports.clock
 
     @property
     def scope(self) -> Scope:

@@ -1,6 +1,6 @@
 """One piece of work from its message to its end, whatever its kind: lease, guards, result, due time, continuation."""
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ...domain import circuit
 from ...domain.kinds import KINDS
@@ -10,9 +10,8 @@ from ...domain.work import Cadence, WorkMessage
 from ...errors import LeaseLost
 from ...observability import count, count_calls, logger, milliseconds
 from ..active_region_filter import ActiveRegionFilter
-from ..ports import Accounts, CallCount, Clock, Queue, WorkStates, Writer
 from .answers import may_continue, state_after, wait_asked_for
-from .context import WorkContext
+from .context import WorkContext, WorkPorts
 from .report import NEVER, Due, Report, Skip
 
 
@@ -34,17 +33,6 @@ class FailureRecords(Protocol):
 
 LONGEST_SWEEP = 8  # times the redelivery time: how far work that always breaks off is put off
 DIED = "the last worker ended without giving its work back: out of memory or time, or its process was killed"
-
-
-class WorkPorts(NamedTuple):
-    """What the engine needs of the outside world."""
-
-    accounts: Accounts
-    work_states: WorkStates
-    queue: Queue
-    writer: Writer
-    calls: CallCount
-    clock: Clock
 
 
 class WorkRunner:
@@ -126,7 +114,7 @@ class WorkRunner:
     def _outcome(self, worker: Worker, leased: LeasedWork, message: WorkMessage) -> Outcome:
         """Return what became of the work, and when it is due again."""
         ports, snapshot = self._ports, self._ports.calls.snapshot()
-        work = WorkContext(leased, message, ports.accounts, ports.work_states, ports.writer, ports.clock, self._cadence)
+        work = WorkContext(leased, message, ports, self._cadence)
         try:
             self._require_active_region(message)
             report = worker.sync(work)
