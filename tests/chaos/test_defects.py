@@ -76,7 +76,7 @@ def messages_lost_in_a_batch(patch):
     ("defect", "seen_as"),
     [
         (zero_on_error, "changed counts from"),
-        (cleanup_across_accounts, "living rows too many|neither alive nor buried|differ|missing"),
+        (cleanup_across_accounts, "living rows too many|neither alive nor buried|differ|missing|rows were read"),
         (
             records_lost_in_a_batch,
             "the records were answered as done|nothing was said to fail|will never be looked at again|says|"
