@@ -12,13 +12,14 @@ from contextlib import redirect_stdout
 from typing import Any, NamedTuple
 
 from chalicelib.domain.accounts import Account, AccountKind
+from chalicelib.domain.regions import ScanRecord
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import WorkMessage
 from chalicelib.domain.writes import UpdateServer
 from chalicelib.errors import Uninitialized
 from chalicelib.observability import logger
 from tests import factories
-from tests.fakes import FakeCalls, FakeDrs, FakeEc2, FakeInventory, FakeWorkStates, World
+from tests.fakes import FakeCalls, FakeDrs, FakeEc2, FakeInventory, FakeScans, FakeWorkStates, World
 
 from .context import say, set_aside
 from .fleets import TAGS, Fleet, Shape
@@ -33,6 +34,7 @@ class Cost(NamedTuple):
     calls: int
     written: int
     seconds: float
+    folded: int = 0
 
 
 class Growth(NamedTuple):
@@ -72,7 +74,7 @@ class FleetWorld(World):
         super().__init__(fleet.regions)
         self.calls = TotalCalls()
         self.drs, self.ec2 = (drs or MadeUpDrs)(fleet, self.calls, self.faults), MadeUpEc2(self.calls, self.faults)
-        self.inventory, self.work_states = IndexedInventory(), CountedWorkStates()
+        self.inventory, self.work_states, self.scans = IndexedInventory(), CountedWorkStates(), CountedScans()
         self.writer = type(self.writer)(self.work_states, self.inventory, self.scans, self.telemetries, self.refusals)
         for account in fleet.accounts:
             self.add_account(account.account_id, AccountKind.STAGING if account.target else AccountKind.TARGET)
@@ -80,9 +82,12 @@ class FleetWorld(World):
     def run(self) -> Cost:
         """Let an inventory schedule fire and its work be done; return what that cost."""
         self.clock.advance(900)
+        self.scans.read_for_folds = 0
         made, self.work_states.writes, self.writer.transactions = self.calls.of("drs") + self.calls.of("ec2"), 0, []
         started = time.perf_counter()
+        self.scans.resyncing = True
         self.tick()
+        self.scans.resyncing = False
         messages: list[WorkMessage] = self.queue.messages
         self.queue.messages = []
         for message in messages:
@@ -91,7 +96,7 @@ class FleetWorld(World):
         self.queue.messages = []  # tags and staging are not what is measured here
         seconds = time.perf_counter() - started
         calls = self.calls.of("drs") + self.calls.of("ec2") - made
-        return Cost(calls, len(self.writer.written) + self.work_states.writes, seconds)
+        return Cost(calls, len(self.writer.written) + self.work_states.writes, seconds, self.scans.read_for_folds)
 
 
 class TotalCalls(FakeCalls):
@@ -157,6 +162,21 @@ class IndexedInventory(FakeInventory):
         if attribute != "scope":
             return super()._by(attribute, value)
         return [row for _, row in sorted(self._of_scope.get(value, {}).items())]
+
+
+class CountedScans(FakeScans):
+    """Counts the records that folds read; nothing else reads all of a region, but the resync, which has its turns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_for_folds = 0
+        self.resyncing = False
+
+    def of_region(self, region: str) -> list[ScanRecord]:
+        """Return a region's records."""
+        found = super().of_region(region)
+        self.read_for_folds += 0 if self.resyncing else len(found)
+        return found
 
 
 class CountedWorkStates(FakeWorkStates):

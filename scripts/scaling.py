@@ -106,8 +106,8 @@ class Fleet:
         return self.scans * scan + self.probes * probe + self.other_work * work_item
 
     @property
-    def folds(self) -> float:
-        """Region folds a month: each batch of the stream folds the regions that it holds."""
+    def region_batches(self) -> float:
+        """Regions in the stream's batches a month: the handler reads the status row of each, and folds none (ADR 37)."""
         records = self.scans + self.probes
         per_cycle = max(1.0, min(records / (HOURS * 3600 / INTERVAL), self.cycle_seconds * STREAM_BATCHES_PER_SECOND))
         batches = per_cycle * HOURS * 3600 / INTERVAL
@@ -115,10 +115,10 @@ class Fleet:
 
     @property
     def read_units(self) -> float:
-        """Read units a month; a fold reads its region's records twice."""
+        """Read units a month; a quiet batch reads the status row of each of its regions."""
         telemetry = ceil(self.servers_per_scope * TELEMETRY_BYTES / 4096)
-        fold = 2 * ceil(self.accounts * SCAN_BYTES / 4096) + 1
-        return self.scans * (3 + telemetry) + self.probes * 3 + self.other_work * (3 + telemetry) + self.folds * fold
+        work = self.scans * (3 + telemetry) + self.probes * 3 + self.other_work * (3 + telemetry)
+        return work + self.region_batches
 
     @property
     def stored_gb(self) -> float:
@@ -129,7 +129,7 @@ class Fleet:
     def gb_seconds(self) -> float:
         """GB-seconds of Lambda a month."""
         seconds = self.scans * self.scan_seconds + self.probes * PROBE_SECONDS + self.other_work * 0.15
-        return (seconds + self.folds * 0.05) * MEMORY_GB
+        return (seconds + self.region_batches * 0.02) * MEMORY_GB
 
     @property
     def pieces(self) -> float:

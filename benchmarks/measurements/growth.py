@@ -7,10 +7,19 @@ from benchmarks.context import Context
 from benchmarks.figures import Figure, at_most, within
 from benchmarks.fleets import SMALL as SMALL_FLEET
 from benchmarks.fleets import SMALLER, WIDE, F, L, M, Shape
+from scripts.scaling import Fleet
 
 TITLE = "Growth"
 SMALL = True
-KEYS = ("scale.calls.exponent", "scale.writes.exponent", "scale.time.exponent", "scale.fixed_change.writes.exponent")
+KEYS = (
+    "scale.calls.exponent",
+    "scale.writes.exponent",
+    "scale.folds.quiet",
+    "scale.reads.exponent",
+    "scale.time.exponent",
+    "scale.fixed_change.writes.exponent",
+)
+PRICED = [Fleet(name, accounts) for name, accounts in (("F", 12), ("M", 50), ("L", 300), ("1,000 accounts", 1000))]
 HOW = "log-log slope over fleets {}; the real services with every table, DRS and EC2 in memory"
 
 
@@ -36,6 +45,18 @@ def run(context: Context) -> dict[str, Figure]:
             slope(scopes, [growth.steady.written for growth in grown]),
             "",
             f"items written in a quiet inventory cycle against active scopes; {how}",
+            at_most(1.02),
+        ),
+        "scale.folds.quiet": Figure(
+            max(growth.steady.folded for growth in grown),
+            "scan records",
+            f"scan records that folds read in a quiet inventory cycle; {how}",
+            at_most(0),
+        ),
+        "scale.reads.exponent": Figure(
+            slope([one.accounts for one in PRICED], [one.read_units for one in PRICED]),
+            "",
+            "read units of a quiet month against accounts, by the formulas of docs/scaling.md",
             at_most(1.02),
         ),
         "scale.time.exponent": Figure(

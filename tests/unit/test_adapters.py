@@ -301,8 +301,8 @@ class TestPacing:
         self.throttle(cloud, 1, times=1)
         reader = DrsReader(CustomerSessions(HUB, Purpose.INVENTORY, 4, 1000))
         with pytest.raises(Throttled):
-            reader.look(account(), REGION)
-        reader.look(account(), REGION)
+            reader.probe(account(), REGION)
+        reader.probe(account(), REGION)
 
     def test_each_client_keeps_its_rate(self, cloud, monkeypatch):
         waited = []
@@ -322,13 +322,13 @@ class TestPacing:
         servers(cloud, 1)
         sessions = CustomerSessions(HUB, Purpose.INVENTORY, 1, 1000)
         reader, mark = DrsReader(sessions), CALLS.snapshot()
-        reader.look(account(), REGION)
+        reader.probe(account(), REGION)
         expired = {"operation": "DescribeSourceServers", "error": "ExpiredTokenException", "status": 403, "times": 1}
         cloud("/faults", {"rules": [expired]})
         with pytest.raises(ServiceError) as raised:
-            reader.look(account(), REGION)
+            reader.probe(account(), REGION)
         assert raised.value.code == "ExpiredTokenException"
-        reader.look(account(), REGION)
+        reader.probe(account(), REGION)
         assert CALLS.calls_since(mark)["sts:AssumeRole"] == 2
 
     def test_credentials_that_expire_in_the_middle_of_a_scan_are_renewed(self, cloud):
