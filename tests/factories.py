@@ -195,7 +195,7 @@ def message(kind: WorkKind = WorkKind.INVENTORY, scope: Scope = SCOPE, **values:
 
 
 def lease(of: WorkId | None = None, **values: Any) -> Lease:
-    return Lease(**{"work": of or work(), "epoch": 1, "remembered": 1, "until": EPOCH + 330, **values})
+    return Lease(**{"work": of or work(), "epoch": 1, "requested_at_lease": 1, "until": EPOCH + 330, **values})
 
 
 def taken(of: WorkId | None = None, result: WorkResult | None = None, **values: Any) -> LeasedWork:

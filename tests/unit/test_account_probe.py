@@ -62,8 +62,8 @@ class FakeProbe:
         self._meet("identity", of, access)
         return self.leads_into.get(of.account_id, of.account_id)
 
-    def look(self, of, region):
-        self._meet("look", of, region)
+    def probe(self, of, region):
+        self._meet("probe", of, region)
 
     def staging_accounts(self, of, region):
         self._meet("staging_accounts", of, region)
@@ -154,7 +154,7 @@ class TestValidate:
         ],
     )
     def test_a_region_says_how_drs_stands(self, probe, fake, error, ok):
-        fake.errors["look", TARGET, REGION] = error
+        fake.errors["probe", TARGET, REGION] = error
         found = {check.subject: check for check in probe.validate(TARGET)}[REGION]
         assert found.ok is ok
         assert found.advice

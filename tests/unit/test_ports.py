@@ -130,7 +130,7 @@ class TestWorkStates:
         state = state_of(states)
         assert (state.done, state.wanted, state.next_due_at) == (1, 3, AGAIN + 5)
         again = states.take(work(), EPOCH + 10, UNTIL).lease
-        assert again.remembered == 3
+        assert again.requested_at_lease == 3
         assert not states.finish(again, outcome(EPOCH + 900), AGAIN)
         assert states.take(work(), EPOCH + 20, UNTIL) is None
 
