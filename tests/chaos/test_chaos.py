@@ -1,4 +1,4 @@
-"""The chaos run itself: 100 runs of 50 steps in the suite, a thousand and more with `make chaos`."""
+"""The chaos run itself: 40 runs of 50 steps in the suite, a thousand and more with `make chaos`."""
 
 from .machine import Chaos, machine_settings
 
