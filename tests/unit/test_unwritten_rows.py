@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.adapters.item_sizes import item_bytes
 from chalicelib.adapters.telemetry_table import to_item
+from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.servers import Telemetry
 from chalicelib.domain.work import WorkKind
 from chalicelib.errors import ServiceError
@@ -87,6 +88,17 @@ def test_a_change_without_an_answer_whose_row_cannot_be_written_is_reported_as_b
     told = fleet.run_work(WorkKind.TAGS).result
     assert problems(told) == {("s-2", "ReadTimeoutError"), ("s-2", "NOT_STORED")}
     assert (told.counts["tagged"], told.counts["failed"]) == (2, 1)
+
+
+def test_a_row_that_is_left_alone_with_its_tags_is_no_failure_of_the_scope(fleet):
+    """Only its server is tried again: DRS answers, so that the others need not wait for it ever longer."""
+    fleet.scan()
+    fleet.inventory.items["s-2", REGION]["filler"] = "x" * 409_500
+    fleet.run_work(WorkKind.TAGS)
+    for _ in range(4):
+        outcome = fleet.run_work(WorkKind.TAGS)
+    assert (outcome.result.state, outcome.result.counts["tagged"]) == (ScopeState.AVAILABLE, 0)
+    assert (outcome.result.failures, problems(outcome.result)) == (0, {("s-2", "NOT_STORED")})
 
 
 def test_a_replication_configuration_whose_row_cannot_be_written_is_reported(fleet):

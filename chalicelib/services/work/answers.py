@@ -1,8 +1,9 @@
-"""How a scope answered, judged by what met a run that changes it."""
+"""How a scope answered, judged by the errors of a run that changes it."""
 
 from collections.abc import Collection
 
 from ...domain.regions import ScopeState
+from ...domain.server_changes import NOT_STORED
 from ...domain.work import WorkMessage
 from ...errors import (
     AccessDenied,
@@ -45,7 +46,7 @@ def _of_the_scope(error: ServiceError) -> bool:
     """Return whether `error` speaks of the whole scope where no call passes."""
     if isinstance(error, (Unreachable, UnreadableAnswer, NotOptedIn, Uninitialized, OutOfTime)):
         return True
-    return type(error) is ServiceError and error.code != NOT_TRIED
+    return type(error) is ServiceError and error.code not in (NOT_TRIED, NOT_STORED)
 
 
 def wait_asked_for(errors: Collection[ServiceError]) -> int:
