@@ -32,7 +32,7 @@ class Kind(NamedTuple):
 
     Attributes:
         name: the kind.
-        follows: the scans that call for it; None: it scans itself, in every region, active or not.
+        follows: the scans that call for it; None: this kind is the scan, done in every region, active or not.
         dry_run: whether it can say what it would do.
         retries_refused: whether it can be told to try again what was refused.
         targets_only: whether only accounts with staging accounts have such work.

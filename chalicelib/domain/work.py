@@ -83,7 +83,7 @@ class WorkMessage(Record):
         """The work that the message is about."""
         return WorkId(self.kind, Scope(self.account_id, self.region), self.dry_run)
 
-    def continuing(self, unfinished: bool) -> Self:
+    def continuing(self, *, unfinished: bool) -> Self:
         """Return the message that wakes the next worker: one more in a row where this one ran out of time."""
         continued = self.continued + 1 if unfinished else 0
         return self.again().model_copy(update={"continued": continued, "alone": False})

@@ -23,7 +23,7 @@ from chalicelib.errors import (
 from chalicelib.services.sync import instance_lookup
 from chalicelib.services.sync.inventory import MOST_CONTINUATIONS
 from chalicelib.services.work.answers import not_tried, state_after
-from chalicelib.services.work.runner import LONGEST_SWEEP
+from chalicelib.services.work.runner import LONGEST_RETRY
 
 from ..factories import (
     CADENCE,
@@ -302,7 +302,7 @@ class TestBreakingOff:
             world.deliver()
             waits.append(world.work_states.items[work()].next_due_at - EPOCH)
         assert waits[:2] == [REDELIVER_AFTER] * 2
-        assert waits[-1] == LONGEST_SWEEP * REDELIVER_AFTER
+        assert waits[-1] == LONGEST_RETRY * REDELIVER_AFTER
         assert waits == sorted(waits)
 
 

@@ -9,7 +9,7 @@ from chalicelib.domain.regions import ScopeState
 from chalicelib.domain.work import MOST_IN_A_ROW, WorkId, WorkKind
 from chalicelib.errors import DrsActiveRegionsError
 from chalicelib.services.work.report import NEVER, Report
-from chalicelib.services.work.runner import DIED, LONGEST_SWEEP
+from chalicelib.services.work.runner import DIED, LONGEST_RETRY
 
 from ..factories import CADENCE, EPOCH, REDELIVER_AFTER, REGION, SCOPE, TARGET, message, wire_server, work
 from ..fakes import LEASE_SECONDS, Crash, FakeWorker, World
@@ -61,7 +61,7 @@ class TestDeaths:
         item, deaths = a_day(world)
         gaps = [later - earlier for earlier, later in pairwise(deaths)]
         assert len(deaths) < 16, deaths
-        assert gaps[-1] >= LONGEST_SWEEP * REDELIVER_AFTER > gaps[0]
+        assert gaps[-1] >= LONGEST_RETRY * REDELIVER_AFTER > gaps[0]
         assert item.next_due_at is not None
 
     def test_it_is_put_off_when_its_circuit_opens_and_not_begun(self, world):

@@ -42,14 +42,14 @@ Notes = dict[str, dict[str, str]]
 
 
 class Recorded(NamedTuple):
-    """What failed of a batch, server by server, and whose tags could not be written down in their rows."""
+    """The errors of a batch, by server, and the rows that could not be stored."""
 
     errors: list[ServiceError | None]
     unwritten: list[Unwritten]
 
 
 class Applied(NamedTuple):
-    """What failed of a plan, and what besides could not be written down."""
+    """The servers of a plan that failed, and what else could not be stored."""
 
     failures: list[tuple[ServerRow, ServiceError]]
     unrecorded: list[Problem]
@@ -127,7 +127,7 @@ class TagSync:
             work: the work.
             account: whose DRS it is.
             plans: what to write.
-            scan: the scan record that the plans were made by.
+            scan: the scan record that the plans are based on.
             kept: of the note of a run that died, what could not be written into rows.
         """
         change = TagCalls(self._drs, account, work.scope.region)

@@ -132,7 +132,7 @@ class WorkContext:
         Args:
             call: makes one call; returns why it failed, or None.
             at_once: how many calls are made at the same time.
-            half_open: whether the first call decides about the others where the scope kept failing.
+            half_open: whether to stop after the first failed call where the scope's circuit is open.
         """
         failing = half_open and self.previous is not None and circuit.is_open(self.previous.failures)
         return ChangeCalls(call, lambda: self.out_of_time, at_once, 1 if failing else MOST_WITHOUT_ANSWER)

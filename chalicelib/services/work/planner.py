@@ -146,7 +146,7 @@ class Planner:
         return self._each(lambda work: self._work_states.claim(work, now, again), works)
 
     def _plan_everything(self, kind: WorkKind, decision: Decision, request: SyncRequest | None = None) -> Plan:
-        """Plan every scope; where nothing was ever synced, inventory first: its scans fill the status table."""
+        """Plan every scope; where nothing was ever synced, every scope's scan as well: scans fill the status table."""
         mode = RunMode.FALLBACK if decision.fallback else RunMode.ALL
         if request:
             _, asked, _, failures = self._ask(mode, self._every(kind), request)
@@ -251,7 +251,7 @@ class Planner:
 
     @staticmethod
     def _report(run: Run) -> None:
-        skipped = run.total_scopes - run.planned_scopes
+        skipped = max(0, run.total_scopes - run.planned_scopes)
         reduction = 100 * skipped / run.total_scopes if run.total_scopes else 0.0
         logger.info(
             f"{run.kind}: planned {run.planned_scopes} of {run.total_scopes} scopes, {reduction:.1f} % fewer",

@@ -36,8 +36,8 @@ class Report(NamedTuple):
         state: how the scope answered; None: judged by `errors` and `done`.
         failures: runs in a row that failed; None: judged by the state.
         due: when the work is due again; None: on its schedule, or later where it keeps failing.
-        unfinished: whether the worker itself ran out of time: the rest is done at once, by a new message.
-        goes_on: whether the work is finished, and what it put off begins at once, by a new message.
+        unfinished: whether the worker ran out of time: the result is not stored, and a new message goes on at once.
+        goes_on: whether the result counts, and a deferred part begins at once, by a new message.
         summed: names of counts that add up with those of the invocation before, where this one goes on with what that
             put off.
         tags_version: version of the scan record up to which every tag is in place.
@@ -61,7 +61,7 @@ class Report(NamedTuple):
 
 
 class Skip(Exception):
-    """Raised by a worker's context where there is nothing to do; `reason` says why."""
+    """Raised by the runner, the context or a worker where there is nothing to do; `reason` says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

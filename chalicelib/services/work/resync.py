@@ -19,7 +19,7 @@ from ...observability import count, logger
 from ..attempts import attempt_each, raise_first
 from ..ports import Accounts, Clock, DrsRegions, RegionStatuses, Scans, WorkStates
 from ..region_status import refresh_region
-from .runner import LONGEST_SWEEP
+from .runner import LONGEST_RETRY
 
 
 class Registry(NamedTuple):
@@ -85,7 +85,7 @@ class Resync:
         self._drs_regions = ports.drs_regions
         self._clock = ports.clock
         self._cadence = cadence
-        self._longest_wait = max(cadence.probe, LONGEST_SWEEP * redeliver_after)
+        self._longest_wait = max(cadence.probe, LONGEST_RETRY * redeliver_after)
 
     def tick(self) -> list[Restored]:
         """Restore the regions whose turn it is, and return what was restored; the next planner's tick sends messages.

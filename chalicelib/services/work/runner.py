@@ -24,14 +24,14 @@ class Worker(Protocol):
 
 
 class FailureRecords(Protocol):
-    """Records what broke off without a word of its own."""
+    """Records work that ended without a result."""
 
     def record(self, lease: Lease, message: str, next_try_at: int) -> None:
         """Record that the work of `lease` failed, why, and the epoch second at which it is tried again."""
         ...
 
 
-LONGEST_SWEEP = 8  # times the redelivery time: how far work that always breaks off is put off
+LONGEST_RETRY = 8  # times the redelivery time: the longest delay of work that breaks off every time
 DIED = "the last worker ended without giving its work back: out of memory or time, or its process was killed"
 
 
@@ -41,7 +41,7 @@ class WorkRunner:
     Args:
         ports: the engine's ports.
         region_filter: which regions are active: work that follows scans is done in these only.
-        failures: records work that broke off without a word of its own.
+        failures: records work that ended without a result.
         cadence: how often work comes due.
         redeliver_after: seconds after which work whose message was lost comes due again.
     """
@@ -64,17 +64,19 @@ class WorkRunner:
         self._redeliver_after = redeliver_after
 
     def handle(self, message: WorkMessage, worker: Worker, lease_seconds: int, *, alone: bool = True) -> Outcome | None:
-        """Do the work of `message`; None where nothing was wanted, somebody else is at it, or it is not begun now.
+        """Do the work of `message`; None where nothing was done.
+
+        That is so where nothing is wanted, another worker holds the lease or took it over, or the work is deferred.
 
         Args:
             message: the message.
             worker: does the work.
             lease_seconds: how long the lease is to be held.
-            alone: whether nothing else of the invocation is left to be done. Work that broke off, or whose worker died,
-                the last time is begun in this case only, and has itself woken once more in the other.
+            alone: whether nothing else of the invocation is left to be done. Work whose last worker raised or died
+                starts only then; otherwise its lease is released, and a message that is marked `alone` is sent.
 
         Raises:
-            Exception: whatever the worker raised, after the lease was given back: the message is to be retried.
+            Exception: whatever the worker raised, once the lease is given back: the message is to be retried.
         """
         started = self._clock()
         taken = self._work_states.take(message.work, int(started), int(started) + lease_seconds)
@@ -82,7 +84,7 @@ class WorkRunner:
             logger.debug("nothing to do", work=message.work.key)
             return None
         try:
-            if not self._may_begin(taken, message, alone):
+            if not self._begin_or_defer(taken, message, alone):
                 return None
             outcome = self._outcome(worker, taken, message)
             more = self._give_back(taken.lease, outcome, message)
@@ -95,12 +97,15 @@ class WorkRunner:
             self._work_states.fail(taken.lease, f"{type(error).__name__}: {error}", again)
             raise
         if more:
-            self._queue.send([message.continuing(outcome.unfinished or outcome.goes_on)])
+            self._queue.send([message.continuing(unfinished=outcome.unfinished or outcome.goes_on)])
         self._report(message, outcome, self._clock() - started)
         return outcome
 
     def give_up(self, message: WorkMessage, reason: str) -> bool:
-        """Put the work of a message off that was received too often; False where it is done, or somebody is at it."""
+        """Postpone the work of a message that SQS delivered too often.
+
+        Returns False where the work is done, or another worker holds its lease.
+        """
         now = int(self._clock())
         taken = self._work_states.take(message.work, now, now + self._redeliver_after)
         if taken is None:
@@ -161,8 +166,11 @@ class WorkRunner:
         wait = wait_asked_for(report.errors)
         return Due(due_again(result.failures, work.lease, work.seconds, self._cadence, longest, wait))
 
-    def _may_begin(self, taken: LeasedWork, message: WorkMessage, alone: bool) -> bool:
-        """Return whether the work is to be done now: not where its workers keep dying, or it endangers others."""
+    def _begin_or_defer(self, taken: LeasedWork, message: WorkMessage, alone: bool) -> bool:
+        """Return whether the work starts now; otherwise the lease has been given back.
+
+        It is deferred where its workers keep dying, or where it would endanger the other work of the invocation.
+        """
         lease = taken.lease
         if taken.died:
             logger.error("the worker before this one died", work=lease.work.key, failures=taken.failures)
@@ -187,7 +195,7 @@ class WorkRunner:
     def _give_back(self, lease: Lease, outcome: Outcome, message: WorkMessage) -> bool:
         """Give the lease back; return whether a message has to be sent: more was wanted, put off, or time ran out.
 
-        After too many messages in a row none is: the work is due at once, and the next tick begins a new row.
+        After too many messages in a row no further one is sent: the work is due now, and the next tick starts anew.
         """
         again = self._due_after(message)
         if not outcome.unfinished:
@@ -210,7 +218,7 @@ class WorkRunner:
 
     def _again(self, failures: int = 0) -> int:
         """Return when the work comes due again should its message be lost; later where it breaks off every time."""
-        longest = LONGEST_SWEEP * self._redeliver_after
+        longest = LONGEST_RETRY * self._redeliver_after
         return int(self._clock()) + circuit.wait(failures, self._redeliver_after, longest)
 
     @staticmethod
