@@ -1,13 +1,15 @@
 """Errors on their way out: one code per cause, one body, over REST and by direct invocation alike."""
 
+from types import SimpleNamespace
+
 import pytest
 from pydantic import ValidationError
 
 from chalicelib import errors
-from chalicelib.api import accounts
 from chalicelib.api.answers import STATUS, ErrorBody, error_body
 from chalicelib.api.operation import parsed
 from chalicelib.api.table import OPERATIONS
+from chalicelib.container import providing
 from chalicelib.errors import (
     AlreadyExists,
     DrsActiveRegionsError,
@@ -82,15 +84,16 @@ def test_every_error_of_the_product_was_thought_of():
 
 
 @pytest.mark.parametrize("kind", KNOWN, ids=lambda known: known[1])
-def test_direct_invocation_answers_with_the_same_body(monkeypatch, kind):
+def test_direct_invocation_answers_with_the_same_body(kind):
     error = kind[0]("what is wrong")
 
     class Broken:
         def account(self, _):
             raise error
 
-    monkeypatch.setattr(accounts, "account_registry", Broken)
-    answer = operations({"operation": "get_account", "accountId": "111111111111"}, None)
+    broken = SimpleNamespace(account_registry=Broken())
+    with providing(lambda: broken):
+        answer = operations({"operation": "get_account", "accountId": "111111111111"}, None)
     assert answer == error_body(error)[0]
 
 
