@@ -1,4 +1,4 @@
-"""The product in a laboratory: its functions, wired by its own bootstrap, woken as Lambda would wake them."""
+"""The product in a laboratory: its functions, in its own container, woken as Lambda would wake them."""
 
 import logging
 import os
