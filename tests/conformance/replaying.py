@@ -58,7 +58,8 @@ class ReplayedSessions:
         for account in self.accounts():
             for scope in self.scopes():
                 if scope.account_id == account.account_id:
-                    wires = list(DrsReader(self).source_servers(account, scope.region))
+                    listed = DrsReader(self).source_servers(account, scope.region)  # that of every account
+                    wires = [wire for wire in listed if wire["arn"].split(":")[4] == account.account_id]
                     read_servers = [read_server(wire, scope, aws_partition("aws")) for wire in wires]
                     assert all(one.facts and not one.unreadable for one in read_servers), read_servers
                     facts = [one.facts for one in read_servers]
