@@ -107,7 +107,7 @@ class Fleet:
 
     @property
     def region_batches(self) -> float:
-        """Regions in the stream's batches a month: the handler reads the status row of each, and folds none (ADR 37)."""
+        """Regions in the stream's batches a month: the handler reads each one's status row, and folds none (ADR 37)."""
         records = self.scans + self.probes
         per_cycle = max(1.0, min(records / (HOURS * 3600 / INTERVAL), self.cycle_seconds * STREAM_BATCHES_PER_SECOND))
         batches = per_cycle * HOURS * 3600 / INTERVAL
