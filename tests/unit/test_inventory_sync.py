@@ -462,6 +462,12 @@ class TestCrashes:
         assert world.inventory.living(SCOPE) == {"s-1", "s-2", "s-3"}
         assert scan_of(world).server_count == 3
 
+    def test_a_scan_reads_its_account_once(self, world, monkeypatch):
+        reads, read = [], world.accounts.read
+        monkeypatch.setattr(world.accounts, "read", lambda account_id: reads.append(account_id) or read(account_id))
+        world.run_work(WorkKind.INVENTORY)
+        assert reads.count(TARGET) == 1
+
     def test_a_lost_epoch_stops_the_scan(self, world):
         world.work_states.request(work(), EPOCH)
         taken = world.work_states.take(work(), EPOCH, EPOCH + 330)

@@ -58,7 +58,7 @@ class InventorySync:
         Raises:
             LeaseLost: where a newer scan has begun.
         """
-        account = work.account()
+        account = work.account
         if account is None or account.status is AccountStatus.REMOVING:
             return self._remove(work, account)
         return self._scan(work, work.active_account())
@@ -68,11 +68,9 @@ class InventorySync:
         may_go_on = work.message.continued < MOST_CONTINUATIONS
         try:
             found = self._scanner.scan(work, account, previous)
-        except OutOfTime as error:
-            if may_go_on:
-                return Report(message=str(error), unfinished=True)
-            return self._failed(work, previous, error, now)
         except ServiceError as error:
+            if isinstance(error, OutOfTime) and may_go_on:
+                return Report(message=str(error), unfinished=True)
             return self._failed(work, previous, error, now)
         record, counts = self._record(work, previous, found, now)
         unfinished = may_go_on and any(problem.code == OutOfTime.CODE for problem in found.problems)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import NamedTuple
 
 from ...domain import circuit
@@ -45,13 +46,7 @@ class WorkContext:
         cadence: how often work comes due.
     """
 
-    def __init__(
-        self,
-        leased: LeasedWork,
-        message: WorkMessage,
-        ports: WorkPorts,
-        cadence: Cadence,
-    ) -> None:
+    def __init__(self, leased: LeasedWork, message: WorkMessage, ports: WorkPorts, cadence: Cadence) -> None:
         self.lease: Lease = leased.lease
         self.message = message
         self.previous: WorkResult | None = leased.result
@@ -92,8 +87,9 @@ class WorkContext:
         """Whether no further piece of the work may be begun, so that what was done is written down in time."""
         return self._clock() > self.lease.stop_at
 
+    @cached_property
     def account(self) -> Account | None:
-        """Return the scope's account; None where it is not registered."""
+        """The scope's account, read once when it is first needed; None where it is not registered."""
         return self._accounts.read(self.scope.account_id)
 
     def active_account(self) -> Account:
@@ -102,7 +98,7 @@ class WorkContext:
         Raises:
             Skip: where it is not registered, inactive or being removed.
         """
-        account = self.account()
+        account = self.account
         if account is None or not account.is_active:
             raise Skip("the account is not active")
         return account
