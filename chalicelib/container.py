@@ -84,7 +84,7 @@ class Container:
         ports, hub = self.ports, self.settings.hub_account_id
         return AccountRegistry(
             ports.accounts,
-            ports.scans,
+            self.fleet,
             ports.work_states,
             self.work_requests,
             ports.drs_regions,
@@ -137,13 +137,19 @@ class Container:
         )
 
     @cached_property
+    def scan_failures(self) -> ScanFailures:
+        """What records scans that ended without a result."""
+        ports = self.ports
+        return ScanFailures(ports.accounts, ports.scans, ports.writer, ports.clock)
+
+    @cached_property
     def work_runner(self) -> WorkRunner:
         """What does work under leases."""
         ports = self.ports
         return WorkRunner(
             WorkPorts(ports.accounts, ports.work_states, ports.queue, ports.writer, ports.calls, ports.clock),
             self.region_filter,
-            ScanFailures(ports.accounts, ports.scans, ports.writer, ports.clock),
+            self.scan_failures,
             self.settings.cadence,
             self.settings.queue_visibility_seconds,
         )

@@ -216,9 +216,7 @@ def _forget_sessions() -> None:
     """Drop the sessions that were made before requests were answered here."""
     from chalicelib.adapters import sessions  # noqa: PLC0415
 
-    for member in vars(sessions).values():
-        if hasattr(member, "cache_clear"):
-            member.cache_clear()
+    sessions.forget()
 
 
 def _control(method: str, path: str, body: dict[str, Any]) -> None:

@@ -8,8 +8,9 @@ from ..domain.regions import ScanRecord
 from ..domain.scopes import Scope
 from ..domain.work import WorkId, WorkKind
 from ..errors import AlreadyExists, InvalidRequest, NotFound
+from .fleet import Fleet
 from .memberships import CheckedMemberships, checked_memberships
-from .ports import Accounts, Clock, DrsRegions, Scans, WorkStates
+from .ports import Accounts, Clock, DrsRegions, WorkStates
 from .work.requests import WorkRequests
 
 MOST_NAMED = 20
@@ -38,7 +39,7 @@ class AccountRegistry:
     def __init__(
         self,
         accounts: Accounts,
-        scans: Scans,
+        fleet: Fleet,
         work_states: WorkStates,
         requests: WorkRequests,
         drs_regions: DrsRegions,
@@ -47,7 +48,7 @@ class AccountRegistry:
         hub_account_id: str,
     ) -> None:
         self._accounts = accounts
-        self._scans = scans
+        self._fleet = fleet
         self._work_states = work_states
         self._requests = requests
         self._drs_regions = drs_regions
@@ -106,7 +107,7 @@ class AccountRegistry:
 
     def _extend_what_is_there(self, target: Account, membership: Membership) -> None:
         staging = (Scope(membership.staging_account_id, region) for region in self._drs_regions(target.partition))
-        active = [scan.region for scan in self._scans.of_scopes(staging) if scan.active]
+        active = [scan.region for scan in self._fleet.scans(staging) if scan.active]
         self._ask([WorkId(WorkKind.STAGING, Scope(target.account_id, region)) for region in active])
 
     def remove_staging_account(self, target_id: str, staging_account_id: str) -> None:
@@ -139,7 +140,7 @@ class AccountRegistry:
         members = self.staging_accounts(target_id).valid
         regions = self._drs_regions(target.partition)
         scopes = [Scope(member.staging_account_id, region) for member in members for region in regions]
-        return sorted({scan.region for scan in self._scans.of_scopes(scopes) if scan.active})
+        return sorted({scan.region for scan in self._fleet.scans(scopes) if scan.active})
 
     def accounts(self, kind: AccountKind | None = None) -> list[Account]:
         """Return the registered accounts, by kind and ID."""
@@ -151,10 +152,7 @@ class AccountRegistry:
         Raises:
             NotFound: where it is not registered.
         """
-        account = self._accounts.read(account_id)
-        if account is None:
-            raise NotFound(f"account {account_id} is not registered")
-        return account
+        return self._fleet.account_or_raise(account_id)
 
     def change(self, account: Account) -> None:
         """Store a registered account anew. Where it takes part again, or its roles changed, it is scanned.
@@ -227,7 +225,7 @@ class AccountRegistry:
         """
         scopes = [work.scope for work in self._works(self.account(account_id))]
         states = self._work_states.read(WorkId(kind, scope) for scope in scopes for kind in WorkKind)
-        scans = {scan.scope: scan for scan in self._scans.of_scopes(scopes)}
+        scans = {scan.scope: scan for scan in self._fleet.scans(scopes)}
         known: dict[Scope, dict[WorkKind, WorkState]] = {}
         for work, state in states.items():
             known.setdefault(work.scope, {})[work.kind] = state

@@ -12,7 +12,6 @@ from chalicelib.domain.regions import ScanChange
 from chalicelib.domain.results import Run
 from chalicelib.domain.scopes import Scope
 from chalicelib.domain.work import Cadence, WorkId, WorkKind, WorkMessage
-from chalicelib.services.sync.scan_failures import ScanFailures
 from chalicelib.services.work.context import WorkContext, WorkPorts
 from chalicelib.services.work.planner import SyncRequest
 from chalicelib.services.work.report import Report
@@ -93,11 +92,6 @@ class World:
             ),
             self,
         )
-
-    @property
-    def scan_failures(self) -> ScanFailures:
-        """What records scans that broke off, as the work runner has it."""
-        return ScanFailures(self.accounts, self.scans, self.writer, self.clock)
 
     def context(self, taken: LeasedWork, message: WorkMessage) -> WorkContext:
         """Return what a worker is given."""

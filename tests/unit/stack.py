@@ -111,7 +111,7 @@ def empty_tables() -> None:
 
 
 def forget_wiring() -> None:
-    """Have the container made anew when it is next needed, and the hub's clients."""
+    """Have the container made anew when it is next needed."""
     container.forget()
 
 

@@ -1,8 +1,9 @@
 """Work that follows from a scan: a subscriber of region changes (R15)."""
 
 from ...domain.follow_up import changed_kinds, follow_ups
+from ...domain.kinds import KINDS
 from ...domain.regions import RegionChange, ScanRecord
-from ...domain.work import WorkId, WorkKind
+from ...domain.work import WorkId
 from ...observability import logger
 from ..fleet import Fleet
 from ..work.requests import WorkRequests
@@ -26,5 +27,9 @@ class FollowUpWork:
     def _called_for(self, before: ScanRecord | None, after: ScanRecord) -> list[WorkId]:
         """Return the work that a record's change calls for: tags of its scope, extension of its servers."""
         kinds = changed_kinds(before, after)
-        targets = self._fleet.targets([after]).get(after.account_id, []) if kinds - {WorkKind.TAGS} else []
+        targets = (
+            self._fleet.targets([after]).get(after.account_id, [])
+            if any(KINDS[kind].targets_only for kind in kinds)
+            else []
+        )
         return [work for work in follow_ups(after, targets) if work.kind in kinds]
